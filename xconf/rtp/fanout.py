@@ -1,0 +1,57 @@
+"""The packets that one media port sends at a tick: an array of `mmsghdr`, one entry per leg, that the kernel walks.
+
+An entry names the leg's address and the packet (an iovec) that it gets; any number of entries may share one packet.
+Nothing is done per leg at a tick: entries change only when a leg joins, leaves, or moves to another stream.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MMSGHDR = np.dtype(
+    {
+        "names": ["name", "namelen", "iov", "iovlen", "control", "controllen", "flags", "msg_len"],
+        "formats": ["u8", "u4", "u8", "u8", "u8", "u8", "i4", "u4"],
+        "offsets": [0, 8, 16, 24, 32, 40, 48, 56],
+        "itemsize": 64,
+    }
+)
+SOCKADDR_LENGTH = 16
+
+
+class FanOut:
+    """A dense array of entries; `leg` numbers are the caller's."""
+
+    def __init__(self, capacity: int = 64) -> None:
+        self.count = 0
+        self.messages = np.zeros(capacity, MMSGHDR)
+        self._legs = np.zeros(capacity, np.int32)
+        self._where: dict[int, int] = {}
+
+    def __contains__(self, leg: int) -> bool:
+        return leg in self._where
+
+    def add(self, leg: int, name: int, iov: int) -> None:
+        """An entry for a leg. name: address of its sockaddr_in; iov: address of the iovec of its packet."""
+        if self.count == len(self.messages):
+            self.messages = np.concatenate([self.messages, np.zeros_like(self.messages)])
+            self._legs = np.concatenate([self._legs, np.zeros_like(self._legs)])
+        at = self._where[leg] = self.count
+        self._legs[at] = leg
+        entry = self.messages[at : at + 1]
+        entry["name"], entry["namelen"] = name, SOCKADDR_LENGTH
+        entry["iov"], entry["iovlen"] = iov, 1
+        self.count += 1
+
+    def point(self, leg: int, iov: int) -> None:
+        """From now on the leg gets another packet."""
+        self.messages["iov"][self._where[leg]] = iov
+
+    def remove(self, leg: int) -> None:
+        """The last entry takes the place of the one removed."""
+        at = self._where.pop(leg)
+        self.count -= 1
+        if at != self.count:
+            self.messages[at] = self.messages[self.count]
+            moved = self._legs[at] = self._legs[self.count]
+            self._where[int(moved)] = at

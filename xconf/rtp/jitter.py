@@ -1,0 +1,188 @@
+"""Jitter buffers of all speakers of one sampling rate, as one array: adaptive playout, concealment asked for, bounded delay.
+
+Decoded sound lies in a ring per speaker, in chunks of 5 ms, at the place that its RTP timestamp names: reordering and
+duplicates need no care, and packets of any multiple of 5 ms fit. Every tick takes one frame of 20 ms per speaker at
+its cursor.
+
+The delay is steered by the *margin*: how long before its tick a packet was there. A frame that is not there when due,
+with nothing later there either, holds the cursor (the delay grows by a tick); with later sound there it was lost, and is
+concealed. When the least margin of some seconds exceeds a tick, a frame is shortened (the delay shrinks).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+CHUNKS_PER_TICK = 4
+RING = 128  # chunks: 640 ms, the bound of the delay
+GUARD = 0.005  # s before its tick that a first packet must be there
+SPARE = 0.028  # s: a least margin above this is more delay than needed (a tick, and a guard that survives the shrinking)
+WINDOW = 125  # ticks of one of the two windows over which the least margin is kept
+IDLE = 25  # held ticks after which a speaker counts as silent and starts anew with his next packet
+RESTART = 3  # held ticks after which the guard is kept anew
+_NEVER = np.int64(-(1 << 40))
+
+Ints = npt.NDArray[np.int64]
+Samples = npt.NDArray[np.int16]
+
+
+class JitterBuffers:
+    """Rings of `capacity` speakers ("voices"), sounds at `rate` Hz."""
+
+    def __init__(self, capacity: int, rate: int) -> None:
+        self.chunk = rate // 200
+        self.rate = rate
+        self._pcm = np.zeros((capacity, RING, self.chunk), np.int16)
+        self._stamp = np.full((capacity, RING), _NEVER)  # the absolute chunk that lies in each place
+        self._reference = np.zeros(capacity, np.int64)  # RTP timestamp of the position below
+        self._position = np.zeros(capacity, np.int64)  # in samples, of the newest packet
+        self._newest = np.zeros(capacity, np.int64)  # newest chunk
+        self._cursor = np.zeros(capacity, np.int64)  # chunk due at the next tick
+        self.held = np.full(capacity, IDLE, np.int64)  # ticks for which the cursor waits; IDLE: not playing
+        self._fresh = np.ones(capacity, bool)  # nothing heard since reset
+        self._young = np.zeros(capacity, bool)  # all that waits is one packet, there for less than GUARD
+        self._least = np.full((2, capacity), np.inf)  # least margin of this window and the one before
+        self._window = 0
+        self.received = np.zeros(capacity, np.int64)
+        self.late = np.zeros(capacity, np.int64)
+        self.lost = np.zeros(capacity, np.int64)  # ticks concealed because a packet did not come
+        self.shrunk = np.zeros(capacity, np.int64)
+
+    def reset(self, voice: int) -> None:
+        """A new speaker, or a new source of an old one: nothing is known of his time line."""
+        self._stamp[voice] = _NEVER
+        self._fresh[voice] = True
+        self.held[voice] = IDLE
+        self._least[:, voice] = np.inf
+        self.received[voice] = self.late[voice] = self.lost[voice] = self.shrunk[voice] = 0
+
+    def insert(self, voice: Ints, timestamp: Ints, samples: Samples, age: npt.NDArray[np.float64]) -> None:
+        """Packets of equal length. samples: int16[n, k * chunk]; age: s that each had waited at this tick.
+
+        A voice may occur more than once. What is too late, or implausibly far ahead, is dropped or starts the time line anew.
+        """
+        position = self._locate(voice, timestamp)
+        chunk = (position + self.chunk // 2) // self.chunk
+        ahead = chunk - self._cursor[voice]
+        margin = ahead // CHUNKS_PER_TICK * 0.02 + age
+        np.minimum.at(self._least[0], voice, margin)
+        np.add.at(self.received, voice, 1)
+        length = samples.shape[1] // self.chunk
+        late = ahead + length <= 0
+        if late.any():
+            np.add.at(self.late, voice[late], 1)
+            voice, chunk, position, timestamp, age = (a[~late] for a in (voice, chunk, position, timestamp, age))
+            samples = samples[~late]
+        places = chunk[:, None] + np.arange(length)
+        rows = voice[:, None]
+        self._pcm[rows, places % RING] = samples.reshape(len(voice), length, self.chunk)
+        self._stamp[rows, places % RING] = places
+        # A second packet of a voice that waits to start: then the first has been there for long enough.
+        self._young[voice] = (self._newest[voice] < self._cursor[voice]) & (age < GUARD)
+        np.maximum.at(self._newest, voice, chunk + length - 1)
+        self._reference[voice] = timestamp
+        self._position[voice] = position
+
+    def _locate(self, voice: Ints, timestamp: Ints) -> Ints:
+        """Positions in samples on each voice's time line; voices that are new or have jumped get a new one."""
+        step = (timestamp - self._reference[voice] + (1 << 31)) % (1 << 32) - (1 << 31)
+        position = self._position[voice] + step
+        ahead = position // self.chunk - self._cursor[voice]
+        astray = self._fresh[voice] | (ahead < -RING) | (ahead >= RING - 2 * CHUNKS_PER_TICK)
+        for voice_number in dict.fromkeys(voice[astray].tolist()):
+            at = int(np.flatnonzero(voice == voice_number)[0])
+            self._start(voice_number, int(timestamp[at]))
+        if astray.any():
+            step = (timestamp - self._reference[voice] + (1 << 31)) % (1 << 32) - (1 << 31)
+            bound = (RING - 2 * CHUNKS_PER_TICK) * self.chunk
+            position = self._position[voice] + np.clip(step, -bound, bound - 1)
+        return position
+
+    def _start(self, voice: int, timestamp: int) -> None:
+        self._stamp[voice] = _NEVER
+        self._fresh[voice] = False
+        self._reference[voice] = timestamp
+        self._position[voice] = 0
+        self._cursor[voice] = 0
+        self._newest[voice] = -1
+        self.held[voice] = IDLE
+        self._least[:, voice] = np.inf
+
+    def skip(self, ticks: int) -> None:
+        """Ticks were missed: the sound due in them will not be heard, and the delay stays as it was."""
+        self._cursor[self.held == 0] += ticks * CHUNKS_PER_TICK
+
+    def take(self, voices: Ints) -> tuple[Samples, npt.NDArray[np.bool_]]:
+        """The frames due: int16[n, 4 * chunk], and which of them are there (the others are to be concealed or silent)."""
+        self._resume(voices)
+        cursor = self._cursor[voices]
+        places = cursor[:, None] + np.arange(CHUNKS_PER_TICK)
+        rows = voices[:, None]
+        there = (self._stamp[rows, places % RING] == places).all(axis=1)
+        there &= self.held[voices] == 0
+        frames = self._pcm[rows, places % RING].reshape(len(voices), -1)
+        missing = voices[~there]
+        if len(missing):
+            self._miss(missing)
+        self._cursor[voices[there]] += CHUNKS_PER_TICK
+        return frames, there
+
+    def _miss(self, missing: Ints) -> None:
+        """Frames not there: lost when something later is (the cursor goes on), else late (the cursor waits)."""
+        held = self.held[missing]
+        lost = missing[(held == 0) & (self._newest[missing] >= self._cursor[missing] + CHUNKS_PER_TICK)]
+        self.lost[lost] += 1
+        self._cursor[lost] += CHUNKS_PER_TICK
+        late = missing[~np.isin(missing, lost)]
+        self.held[late] = np.minimum(self.held[late] + 1, IDLE)
+
+    def _resume(self, voices: Ints) -> None:
+        """Voices that waited and have sound again go on: what was concealed meanwhile is not concealed again."""
+        waiting = (self.held[voices] > 0) & (self._newest[voices] >= self._cursor[voices])
+        for index in np.flatnonzero(waiting).tolist():
+            voice = int(voices[index])
+            held = int(self.held[voice])
+            if held >= RESTART and self._young[voice]:
+                self._young[voice] = False
+                continue
+            cursor = int(self._cursor[voice])
+            first = int(self._stamp[voice][self._stamp[voice] >= cursor].min())
+            whole = (first - cursor) // CHUNKS_PER_TICK if held < IDLE else (first - cursor) / CHUNKS_PER_TICK
+            self._cursor[voice] += int(min(whole, held if held < IDLE else RING) * CHUNKS_PER_TICK)
+            if self._newest[voice] < self._cursor[voice] + CHUNKS_PER_TICK - 1:
+                continue  # a packet shorter than a tick: wait for the rest of the frame
+            self.held[voice] = 0
+            self._least[:, voice] = np.inf
+
+    def roomy(self, voices: Ints, tick: int) -> Ints:
+        """Voices whose delay can shrink by a frame; to be called once a tick."""
+        if tick // WINDOW != self._window:
+            self._window = tick // WINDOW
+            self._least[1] = self._least[0]
+            self._least[0] = np.inf
+        least = np.minimum(self._least[0, voices], self._least[1, voices])
+        known = np.isfinite(self._least[1, voices]) | (least > 3 * SPARE)
+        return voices[known & np.isfinite(least) & (least > SPARE) & (self.held[voices] == 0)]
+
+    def following(self, voice: int) -> Samples | None:
+        """The frame after the one just taken (to blend into it), when it is wholly there."""
+        places = self._cursor[voice] + np.arange(CHUNKS_PER_TICK)
+        if not (self._stamp[voice, places % RING] == places).all():
+            return None
+        return self._pcm[voice, places % RING].reshape(-1)
+
+    def shrink(self, voice: int, chunks: int) -> None:
+        """The caller has left out so many chunks: the delay is shorter by them."""
+        self._cursor[voice] += chunks
+        self._least[:, voice] -= chunks * 0.005
+        self.shrunk[voice] += 1
+
+    def history(self, voice: int, chunks: int) -> Samples:
+        """What was played before the cursor, newest last: int16[chunks * chunk]."""
+        places = self._cursor[voice] - chunks + np.arange(chunks)
+        return self._pcm[voice, places % RING].reshape(-1)
+
+    def delay(self, voices: Ints) -> npt.NDArray[np.float64]:
+        """Sound buffered ahead of the cursor, in seconds."""
+        return np.maximum(self._newest[voices] + 1 - self._cursor[voices], 0) * 0.005
