@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from xconf.rtp.packet import RtpPacket
+from xconf.rtp.telephone_event import Event
 
 
 def test_a_plain_packet_of_g711() -> None:
@@ -25,3 +28,18 @@ def test_a_packet_with_everything() -> None:
     )
     assert RtpPacket.parse(data) == packet
     assert packet.serialize() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "event"),
+    [
+        ("09 87 0640", Event(9, 1600, end=True, volume=7)),
+        ("01 8a 07d0", Event(1, 2000, end=True, volume=10)),
+        ("01 14 0190", Event(1, 400, volume=20)),
+        ("0b bf ffff", Event(11, 65535, end=True, volume=63)),
+    ],
+)
+def test_telephone_events_as_in_the_example_of_dialling_911(data: str, event: Event) -> None:
+    """RFC 4733, section 5.1: 9 held for 200 ms, 1 for 250 ms, and the second 1 still held after 50 ms."""
+    assert Event.parse(bytes.fromhex(data)) == event
+    assert event.serialize() == bytes.fromhex(data)
