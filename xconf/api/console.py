@@ -1,0 +1,83 @@
+"""`xconf ctl`: one command, a prompt, or a script of commands on standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from xconf.api.client import ClientError, ControlClient, Reply
+
+HISTORY = Path("~/.xconf_history")
+PROMPT = "xconf> "
+
+
+def run(socket: Path, words: Sequence[str], *, as_json: bool = False) -> int:
+    """Sends `words`, or what is typed when there are none, to the server at `socket`; returns the exit status.
+
+    0: done; 1: the server refused something, or does not answer.
+    """
+    try:
+        with ControlClient(socket) as client:
+            if words:
+                return show(client.request(words), as_json)
+            return converse(client, prompted() if sys.stdin.isatty() else sys.stdin, as_json)
+    except ClientError as error:
+        print(f"xconf: {error}", file=sys.stderr)
+        return 1
+
+
+def show(reply: Reply, as_json: bool) -> int:
+    """Prints an answer; an error goes to standard error."""
+    if as_json:
+        print(json.dumps({"ok": reply.ok, "text": reply.text, "data": reply.data}))
+    elif not reply.ok:
+        print(f"xconf: {reply.text}", file=sys.stderr)
+    elif reply.text:
+        print(reply.text)
+    return 0 if reply.ok else 1
+
+
+def converse(client: ControlClient, lines: Iterable[str], as_json: bool) -> int:
+    """Sends line after line; the status is that of the worst."""
+    status = 0
+    for line in lines:
+        command = line.strip()
+        if command in ("exit", "quit"):
+            break
+        if command and not command.startswith("#"):
+            status |= show(client.request(command), as_json)
+            sys.stdout.flush()
+    return status
+
+
+def prompted() -> Iterator[str]:
+    """What is typed at a prompt, with the history of earlier times; ends at Ctrl-D."""
+    with history():
+        while True:
+            try:
+                yield input(PROMPT)
+            except EOFError:
+                print()
+                return
+
+
+@contextlib.contextmanager
+def history() -> Iterator[None]:
+    """Arrow keys bring back what was typed before, if this Python has readline."""
+    try:
+        import readline
+    except ImportError:
+        yield
+        return
+    file = HISTORY.expanduser()
+    with contextlib.suppress(OSError):
+        readline.read_history_file(file)
+    readline.set_history_length(1000)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            readline.write_history_file(file)

@@ -1,0 +1,200 @@
+"""The management socket: a Unix socket, for its owner alone, that takes commands one line at a time.
+
+A line that begins with `{` is JSON, `{"command": "3000 show members"}` or `{"command": ["3000", "show", "members"]}`;
+the answer is one line of JSON with `ok`, `text` and `data`. Any other line is a command as people type it; the answer
+is its text, then `OK`, or `ERROR` and what was wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from twisted.application.service import Service
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer, IReactorTime, IReactorUNIX
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from zope.interface import implementer
+
+MAX_LINE = 16 << 10  # octets of a request
+MAX_CLIENTS = 32
+PATIENCE = 10.0  # seconds that a client may take to read an answer
+
+log = Logger()
+
+
+class Outcome(Protocol):
+    """What a command gave: text for people, data for programs."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def data(self) -> Any: ...
+    @property
+    def ok(self) -> bool: ...
+
+
+Run = Callable[[str | Sequence[str]], Outcome]
+
+
+class ControlError(Exception):
+    """The management socket cannot be had; the text says why, and what to do."""
+
+
+@implementer(IPushProducer)
+class ControlProtocol(LineReceiver):
+    """One client. While it does not read its answers no further request of it is taken, and not for long."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = MAX_LINE
+
+    def __init__(self, server: ControlFactory) -> None:
+        self.server = server
+        self.impatience: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        if len(self.server.clients) >= MAX_CLIENTS:
+            self.transport.write(b"ERROR too many clients of the management socket; close one\n")
+            self.transport.loseConnection()
+            return
+        self.server.clients.add(self)
+        self.transport.registerProducer(self, True)
+
+    def connectionLost(self, reason: object = None) -> None:
+        self.server.clients.discard(self)
+        self._be_patient()
+
+    def lineReceived(self, line: bytes) -> None:
+        if line.strip():
+            self.transport.write(answer(line, self.server.run))
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self.transport.write(f"ERROR a request has at most {MAX_LINE} octets\n".encode())
+        self.transport.loseConnection()
+
+    def pauseProducing(self) -> None:
+        super().pauseProducing()
+        if self.impatience is None:
+            self.impatience = self.server.reactor.callLater(PATIENCE, self.transport.abortConnection)
+
+    def resumeProducing(self) -> None:
+        self._be_patient()
+        super().resumeProducing()
+
+    def stopProducing(self) -> None:
+        self._be_patient()
+
+    def _be_patient(self) -> None:
+        if self.impatience is not None and self.impatience.active():
+            self.impatience.cancel()
+        self.impatience = None
+
+
+def answer(line: bytes, run: Run) -> bytes:
+    """The answer to one request, whatever it is; a command that breaks is logged, and does not break the server."""
+    text = line.decode("utf-8", "replace").strip()
+    as_json = text.startswith("{")
+    try:
+        outcome = run(_command(text) if as_json else text)
+        ok, said, data = outcome.ok, outcome.text, outcome.data
+    except ValueError as error:
+        ok, said, data = False, str(error), None
+    except Exception:
+        log.failure("the command {command} broke", command=text)
+        ok, said, data = False, "the command broke; the server's log says where", None
+    if as_json:
+        return json.dumps({"ok": ok, "text": said, "data": data}, default=str).encode() + b"\n"
+    if ok:
+        return f"{said}\nOK\n".lstrip("\n").encode()
+    return f"ERROR {said}\n".encode()
+
+
+def _command(text: str) -> str | list[str]:
+    try:
+        request = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError('not JSON; a request is like {"command": "list"}') from None
+    command = request.get("command")
+    if isinstance(command, str):
+        return command
+    if isinstance(command, list) and all(isinstance(word, str) for word in command):
+        return command
+    raise ValueError('"command" must be a text or a list of words')
+
+
+class ControlFactory(Factory):
+    """Makes a protocol for each client, and counts them."""
+
+    noisy = False
+
+    def __init__(self, run: Run, reactor: IReactorTime) -> None:
+        self.run = run
+        self.reactor = reactor
+        self.clients: set[ControlProtocol] = set()
+
+    def buildProtocol(self, addr: object) -> ControlProtocol:
+        return ControlProtocol(self)
+
+
+class ControlService(Service):
+    """Listens on the management socket while the server runs."""
+
+    name = "control"
+
+    def __init__(self, path: Path, run: Run, reactor: IReactorUNIX) -> None:
+        self.path = path
+        self.reactor = reactor
+        self.factory = ControlFactory(run, cast(IReactorTime, reactor))
+        self.port: IListeningPort | None = None
+
+    def startService(self) -> None:
+        clear_the_way(self.path)
+        # The socket is never open to others, not even between bind and chmod.
+        umask = os.umask(0o177)
+        try:
+            self.port = self.reactor.listenUNIX(str(self.path), self.factory, mode=0o600)
+        finally:
+            os.umask(umask)
+        super().startService()
+
+    def stopService(self) -> Any:
+        super().stopService()
+        for client in tuple(self.factory.clients):
+            client.transport.loseConnection()
+        return self.port.stopListening() if self.port else None
+
+
+def clear_the_way(path: Path) -> None:
+    """Removes a socket that a server left behind. Raises ControlError when the place is taken or cannot be had."""
+    if not path.parent.is_dir():
+        raise ControlError(f"the folder {path.parent} does not exist; make it, or name another")
+    if not os.access(path.parent, os.W_OK):
+        raise ControlError(f"the folder {path.parent} is not writable; name another")
+    try:
+        kind = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise ControlError(f"{path} exists and is not a socket; remove it, or name another")
+    if is_alive(path):
+        raise ControlError(f"a server already listens on {path}; stop it, or name another")
+    path.unlink(missing_ok=True)
+
+
+def is_alive(path: Path) -> bool:
+    """Whether a server listens on this socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True
+    return True

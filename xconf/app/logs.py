@@ -1,0 +1,61 @@
+"""How the log reads: a line per event, with its time, level and Call-ID.
+
+2026-01-31 12:00:00.000 info  [3c26-1@10.0.0.7] answered: conference 3000, PCMU
+2026-01-31 12:00:01.000 error the command list broke
+    | Traceback (most recent call last):
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TextIO, cast
+
+from twisted.logger import FileLogObserver, ILogObserver, LogEvent, eventAsText
+from twisted.python.logfile import LogFile
+
+# A text of the network never starts a line of its own, nor moves the cursor of who reads the log.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != 10}
+CONTROLS[9] = "\t"
+CONTROLS[13] = ""
+
+
+def line_of(event: LogEvent) -> str | None:
+    """The text of an event, with its line end; None when it says nothing."""
+    text = eventAsText(event, includeTimestamp=False, includeSystem=False).strip("\n")
+    if not text:
+        return None
+    when = datetime.fromtimestamp(event["log_time"]).isoformat(" ", "milliseconds")
+    level = event["log_level"].name if "log_level" in event else "info"
+    call = f"[{str(event['call_id']).translate(CONTROLS)}] " if event.get("call_id") else ""
+    shown = text.translate(CONTROLS).replace("\n", "\n    | ")
+    return f"{when} {level:<5.5} {call}{shown}\n"
+
+
+def observer(file: TextIO) -> ILogObserver:
+    """Writes events to a file as `line_of` shows them."""
+    return cast(ILogObserver, FileLogObserver(file, line_of))
+
+
+def observer_factory(options: Any) -> Callable[[], ILogObserver] | None:
+    """What twistd's `--logger` would name: to the terminal or `--logfile`; None leaves it to twistd (syslog, --logger).
+
+    options: twistd's own. A file is rotated at SIGUSR1, and when it has grown to 10 MB.
+    """
+    if options["syslog"] or options["logger"]:
+        return None
+    name = options["logfile"] or ("" if options["nodaemon"] else "twistd.log")
+    if name in ("", "-"):
+        return lambda: observer(sys.stdout)
+    return lambda: observer(_rotating(name))
+
+
+def _rotating(name: str) -> TextIO:
+    import signal
+
+    from twisted.internet import reactor
+
+    file = LogFile.fromFullPath(name, rotateLength=10_000_000, maxRotatedFiles=9)
+    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))  # type: ignore[attr-defined]
+    return cast(TextIO, file)

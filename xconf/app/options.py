@@ -1,0 +1,33 @@
+"""The options of `twistd xconf`."""
+
+from __future__ import annotations
+
+import sys
+
+from twisted.python import usage
+
+from xconf.app.config import Configuration, load
+from xconf.app.logs import observer_factory
+from xconf.app.paths import default_config
+from xconf.app.preflight import check_addresses
+from xconf.app.problems import ConfigError
+
+
+class Options(usage.Options):
+    """`-c FILE`. The configuration is read here, so that its faults are seen before anything starts."""
+
+    optParameters = [["config", "c", None, "the configuration; default: conf/xconf.yaml, or /etc/xconf/xconf.yaml"]]
+    longdesc = "A SIP/RTP conference server for telephones."
+
+    def postOptions(self) -> None:
+        file = self["config"] or default_config()
+        try:
+            self.configuration: Configuration = load(file)
+            check_addresses(self.configuration)
+        except ConfigError as error:
+            print(error, file=sys.stderr)
+            raise SystemExit(1) from None
+        # twistd asks for the observer after this; there is no other place to name one from a plugin.
+        factory = observer_factory(self.parent)
+        if factory is not None:
+            self.parent["logger"] = factory

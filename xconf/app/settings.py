@@ -1,0 +1,142 @@
+"""What a configuration file may say: its sections and keys, with their ranges and defaults.
+
+docs/operator.md describes each key; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct, field
+
+from xconf.app.values import Listen, MediaAddress, Network, NumberPattern, PortRange, SocketPath
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Calls = Annotated[int, Meta(ge=1, le=100_000)]
+Seconds = Annotated[int, Meta(ge=0, le=86_400)]
+
+
+class Section(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A mapping of the file; a key that is not in it is refused."""
+
+
+class Node(Section):
+    """This server among others."""
+
+    name: Name = "a"
+
+
+class Trunk(Section):
+    """A telephone exchange or carrier that sends calls: known by its address, not by a password."""
+
+    address: Network
+
+
+class Limits(Section):
+    """What the server takes on at most."""
+
+    calls: Calls = 10_000
+
+
+class Sip(Section):
+    """Signalling: where phones send their calls, and who may call."""
+
+    listen: list[Listen]
+    allow: list[Network] = []
+    trunks: dict[str, Trunk] = {}
+    users: dict[str, Name] = {}
+    realm: Name = "xconf"
+    limits: Limits = Limits()
+
+    def __post_init__(self) -> None:
+        if not self.listen:
+            raise ValueError("listen is empty; give at least one address, like udp://127.0.0.1:5060")
+        if not (self.allow or self.trunks or self.users):
+            raise ValueError("nobody may call; give allow, trunks or users")
+
+    def trusts(self, host: str) -> bool:
+        """Whether calls from this address need no password."""
+        address = ipaddress.ip_address(host)
+        return any(address in network for network in (*self.allow, *(trunk.address for trunk in self.trunks.values())))
+
+
+class Rtp(Section):
+    """Media: where sound is sent to and comes from."""
+
+    address: MediaAddress
+    ports: PortRange = PortRange(16384, 16639)
+    relatch: bool = True
+    media_timeout: Seconds = 60
+
+
+class Control(Section):
+    """The management socket."""
+
+    listen: SocketPath = SocketPath("xconf.sock")
+
+
+class Log(Section):
+    """What is written down beside the events of calls."""
+
+    sip_trace: bool = False
+
+
+class SoundFolder(Section):
+    """Prompts and music other than those that come with xconf."""
+
+    path: str | None = None
+
+
+class Dtmf(Section):
+    """Keypad commands beside those that come with xconf."""
+
+    folders: list[str] = []
+
+
+class DialRule(Section):
+    """Numbers, and the conference that they lead to."""
+
+    number: NumberPattern
+    conference: str
+    profile: str = "default"
+    flags: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(f"(?:{self.number})|").fullmatch("")
+            self._expand(re.compile(f"(?:{self.number})|").fullmatch(""))
+        except (re.error, IndexError) as error:
+            raise ValueError(f"conference '{self.conference}' does not fit the number: {error}") from None
+
+    def conference_of(self, dialled: str) -> str | None:
+        """The name of the conference that this number leads to, or None when the rule is not for it."""
+        match = self.number.regex.fullmatch(dialled)
+        return self._expand(match) if match else None
+
+    def _expand(self, match: re.Match[str] | None) -> str:
+        return match.expand(self.conference) if match else self.conference
+
+
+class Settings(Section):
+    """A whole configuration file."""
+
+    sip: Sip
+    rtp: Rtp
+    dialplan: list[DialRule]
+    node: Node = Node()
+    control: Control = Control()
+    sounds: SoundFolder = SoundFolder()
+    dtmf: Dtmf = Dtmf()
+    log: Log = Log()
+    profiles: dict[str, Any] = {}
+    controls: dict[str, Any] = field(default_factory=dict)
+
+    def route(self, dialled: str) -> tuple[DialRule, str] | None:
+        """The first rule for a dialled number, and the name of the conference that it leads to."""
+        for rule in self.dialplan:
+            conference = rule.conference_of(dialled)
+            if conference:
+                return rule, conference
+        return None

@@ -1,0 +1,147 @@
+"""Values that a configuration writes as one word of text: listening addresses, networks, port ranges, patterns.
+
+Each class has `parse(text)`, which raises ValueError with what is wrong and what is allowed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def _address(text: str) -> IPAddress:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is not an IP address") from None
+    if address.is_unspecified:
+        raise ValueError(f"{text} means every address; name the one that phones are to send to")
+    return address
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Where to listen for SIP."""
+
+    transport: Literal["udp", "tcp"]
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Listen:
+        scheme, _, _ = text.partition("://")
+        if scheme not in ("udp", "tcp") or "://" not in text:
+            raise ValueError(f"'{text}' is not like udp://127.0.0.1:5060 or tcp://127.0.0.1:5060")
+        try:
+            split = urlsplit(text)
+            host, port = split.hostname or "", split.port
+        except ValueError as error:
+            raise ValueError(f"'{text}': {str(error).lower()}") from None
+        if not port or split.path or split.query or split.username is not None:
+            raise ValueError(f"'{text}' is not like {scheme}://127.0.0.1:5060")
+        return cls("udp" if scheme == "udp" else "tcp", str(_address(host)), port)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.transport}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Addresses: 10.0.0.0/8, or one."""
+
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network
+
+    @classmethod
+    def parse(cls, text: str) -> Network:
+        try:
+            return cls(ipaddress.ip_network(text))
+        except ValueError as error:
+            if "host bits" in str(error):
+                wanted = ipaddress.ip_network(text, strict=False)
+                raise ValueError(f"'{text}' is an address within a network; the network is {wanted}") from None
+            raise ValueError(f"'{text}' is not a network like 10.0.0.0/8 or an address") from None
+
+    def __contains__(self, address: IPAddress) -> bool:
+        return address in self.network
+
+    def __str__(self) -> str:
+        return str(self.network)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaAddress:
+    """The IPv4 address of the media ports."""
+
+    host: str
+
+    @classmethod
+    def parse(cls, text: str) -> MediaAddress:
+        if _address(text).version != 4:
+            raise ValueError(f"{text} is IPv6; media goes over IPv4 for now")
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.host
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """Port numbers from an even one to an odd one: pairs for RTP and RTCP."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, text: str) -> PortRange:
+        match = re.fullmatch(r"(\d{1,5})-(\d{1,5})", text)
+        if not match:
+            raise ValueError(f"'{text}' is not like 16384-16639")
+        first, last = int(match[1]), int(match[2])
+        if first < 1024 or last > 65535 or last < first:
+            raise ValueError(f"'{text}' must go upwards, within 1024-65535")
+        if first % 2 or not last % 2:
+            even, odd = first + first % 2, last - 1 + last % 2
+            raise ValueError(f"'{text}' must begin even and end odd (RTP and RTCP in pairs), like {even}-{odd}")
+        if last - first < 7:
+            raise ValueError(f"'{text}' is too small; at least 8 ports are needed, like {first}-{first + 7}")
+        return cls(first, last)
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketPath:
+    """unix:PATH"""
+
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> SocketPath:
+        path = text.removeprefix("unix:")
+        if path == text or not path:
+            raise ValueError(f"'{text}' is not like unix:xconf.sock")
+        return cls(path)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberPattern:
+    """A regular expression for the whole of a dialled number."""
+
+    regex: re.Pattern[str]
+
+    @classmethod
+    def parse(cls, text: str) -> NumberPattern:
+        try:
+            return cls(re.compile(text))
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"'{text}' is not a regular expression: {error}") from None
+
+    def __str__(self) -> str:
+        return self.regex.pattern
