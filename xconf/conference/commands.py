@@ -1,0 +1,199 @@
+"""The table of commands: one entry, wherever the command comes from (a keypad, the management socket).
+
+A command is a function with a decorator, in a module of a folder like `dtmf/`; its docstring is its help:
+
+    @command("vol-talk", argument=STEP)
+    def vol_talk(member: Member, step: int) -> None:
+        \"\"\"Louder or softer, what I say: +N or -N steps, 0 = as it was.\"\"\"
+
+It returns what its user is to read, or nothing; what cannot be done it raises as CommandError.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal, TypeVar
+
+Scope = Literal["member", "conference", "node"]
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_STEP = re.compile(r"[+-]\d{1,6}|0")
+
+
+class CommandsError(Exception):
+    """A file of commands that does not load; the text has its name, the line and the reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a command is told: how to write it, and what makes a value of it (raising ValueError)."""
+
+    usage: str
+    parse: Callable[[str], Any]
+    optional: bool = False
+
+
+def _step(text: str) -> int:
+    if not _STEP.fullmatch(text):
+        raise ValueError(f"'{text}' is not like +1, -1 or 0")
+    return int(text)
+
+
+STEP = Argument("+N|-N|0", _step)
+
+
+def one_of(*words: str) -> Argument:
+    """An argument that is one of some words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"'{text}' is not one of {', '.join(words)}")
+        return text
+
+    return Argument("|".join(words), parse)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a command has to say: text for people, data for programs (what JSON can say)."""
+
+    text: str
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One entry of the table. `run` is called with the member, conference or node, and the argument if it has one."""
+
+    name: str
+    scope: Scope
+    argument: Argument | None
+    run: Callable[..., Reply | str | None]
+
+    @property
+    def usage(self) -> str:
+        if self.argument is None:
+            return self.name
+        return (
+            f"{self.name} [{self.argument.usage}]" if self.argument.optional else f"{self.name} {self.argument.usage}"
+        )
+
+    @property
+    def doc(self) -> str:
+        """The first line of what its function says of itself."""
+        return (self.run.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def place(self) -> str:
+        code = getattr(self.run, "__code__", None)
+        return f"{code.co_filename}:{code.co_firstlineno}" if code else self.run.__module__
+
+    def parse(self, text: str) -> Any:
+        """The argument, from text. Raises ValueError with how it is written."""
+        if self.argument is None:
+            if text:
+                raise ValueError(f"{self.name} takes no argument")
+            return None
+        if not text and not self.argument.optional:
+            raise ValueError(f"{self.name} needs an argument: {self.usage}")
+        try:
+            return self.argument.parse(text)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    def __call__(self, target: Any, argument: Any = None) -> Reply:
+        """Run it. Raises CommandError."""
+        answer = self.run(target) if self.argument is None else self.run(target, argument)
+        return answer if isinstance(answer, Reply) else Reply(answer or "")
+
+
+Function = TypeVar("Function", bound=Callable[..., Reply | str | None])
+
+
+def command(
+    name: str, scope: Scope = "member", argument: Argument | type[int] | None = None
+) -> Callable[[Function], Function]:
+    """Makes a command of a function. argument: STEP, `one_of(…)`, another Argument; `int` is STEP."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"command name {name!r} is not lower case letters, digits and hyphens")
+    if scope not in ("member", "conference", "node"):
+        raise ValueError(f"command {name}: scope {scope!r} is not member, conference or node")
+    told = argument if isinstance(argument, Argument | None) else STEP
+
+    def mark(function: Function) -> Function:
+        if not (function.__doc__ or "").strip():
+            raise ValueError(f"command {name} has no docstring; say what it does, for the help")
+        function.__dict__.setdefault("xconf_commands", []).append(Command(name, scope, told, function))
+        return function
+
+    return mark
+
+
+def commands_of(module: ModuleType) -> list[Command]:
+    """The commands that a module defines, in the order in which it does."""
+    own = [value for value in vars(module).values() if getattr(value, "__module__", None) == module.__name__]
+    return [entry for value in own for entry in getattr(value, "xconf_commands", ())]
+
+
+class Table:
+    """All commands, by scope. Raises CommandsError when a name is taken."""
+
+    def __init__(self, commands: Iterable[Command] = ()) -> None:
+        self.member: dict[str, Command] = {}
+        self.conference: dict[str, Command] = {}
+        self.node: dict[str, Command] = {}
+        self.add(commands)
+
+    def scope(self, scope: Scope) -> dict[str, Command]:
+        return {"member": self.member, "conference": self.conference, "node": self.node}[scope]
+
+    def add(self, commands: Iterable[Command]) -> None:
+        for entry in commands:
+            taken = self.scope(entry.scope).setdefault(entry.name, entry)
+            if taken is not entry:
+                raise CommandsError(f"{entry.place}: command '{entry.name}' is already defined in {taken.place}")
+
+
+def load_folder(folder: Path) -> list[Command]:
+    """The commands of every Python file of a folder (not of those that begin with `_`). Raises CommandsError."""
+    if not folder.is_dir():
+        raise CommandsError(f"{folder}: no such folder of keypad commands")
+    return [entry for path in sorted(folder.glob("[!_]*.py")) for entry in load_file(path)]
+
+
+def load_file(path: Path) -> list[Command]:
+    """The commands of one file. Raises CommandsError with file, line and reason."""
+    name = re.sub(r"\W", "_", f"xconf_commands_{path.resolve().with_suffix('')}")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise CommandsError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise CommandsError(f"{path}:{_line_of(error, path)}: {_reason(error)}") from error
+    found = commands_of(module)
+    if not found:
+        raise CommandsError(f"{path}: defines no command; use @command of xconf.conference.commands")
+    return found
+
+
+def _line_of(error: BaseException, path: Path) -> int:
+    if isinstance(error, SyntaxError) and error.lineno:
+        return error.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+    return lines[-1] if lines and lines[-1] else 1
+
+
+def _reason(error: BaseException) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

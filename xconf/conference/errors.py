@@ -1,0 +1,30 @@
+"""What can be wrong in this room: a configuration, or a command."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+Path = tuple[str, ...]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: `path` is the key it stands at, `text` what is wrong and what is allowed."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        super().__init__(f"{'.'.join(path)}: {text}")
+        self.path = path
+        self.text = text
+
+
+class CommandError(Exception):
+    """A command that cannot be done; its text is the one line that its user sees."""
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """'; did you mean level?' or else what there is; for the end of a message."""
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=3)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    return f"; there is {', '.join(names[:20])}" if names else ""
