@@ -17,7 +17,9 @@ import numpy.typing as npt
 CHUNKS_PER_TICK = 4
 RING = 128  # chunks: 640 ms, the bound of the delay
 GUARD = 0.005  # s before its tick that a first packet must be there
-SPARE = 0.028  # s: a least margin above this is more delay than needed (a tick, and a guard that survives the shrinking)
+SPARE = (
+    0.028  # s: a least margin above this is more delay than needed (a tick, and a guard that survives the shrinking)
+)
 WINDOW = 125  # ticks of one of the two windows over which the least margin is kept
 IDLE = 25  # held ticks after which a speaker counts as silent and starts anew with his next packet
 RESTART = 3  # held ticks after which the guard is kept anew
@@ -37,7 +39,7 @@ class JitterBuffers:
         self._stamp = np.full((capacity, RING), _NEVER)  # the absolute chunk that lies in each place
         self._reference = np.zeros(capacity, np.int64)  # RTP timestamp of the position below
         self._position = np.zeros(capacity, np.int64)  # in samples, of the newest packet
-        self._newest = np.zeros(capacity, np.int64)  # newest chunk
+        self._newest = np.full(capacity, np.int64(-1))  # newest chunk
         self._cursor = np.zeros(capacity, np.int64)  # chunk due at the next tick
         self.held = np.full(capacity, IDLE, np.int64)  # ticks for which the cursor waits; IDLE: not playing
         self._fresh = np.ones(capacity, bool)  # nothing heard since reset
@@ -53,6 +55,8 @@ class JitterBuffers:
         """A new speaker, or a new source of an old one: nothing is known of his time line."""
         self._stamp[voice] = _NEVER
         self._fresh[voice] = True
+        self._cursor[voice] = 0
+        self._newest[voice] = -1
         self.held[voice] = IDLE
         self._least[:, voice] = np.inf
         self.received[voice] = self.late[voice] = self.lost[voice] = self.shrunk[voice] = 0
@@ -163,14 +167,16 @@ class JitterBuffers:
             self._least[0] = np.inf
         least = np.minimum(self._least[0, voices], self._least[1, voices])
         known = np.isfinite(self._least[1, voices]) | (least > 3 * SPARE)
-        return voices[known & np.isfinite(least) & (least > SPARE) & (self.held[voices] == 0)]
+        roomy: Ints = voices[known & np.isfinite(least) & (least > SPARE) & (self.held[voices] == 0)]
+        return roomy
 
     def following(self, voice: int) -> Samples | None:
         """The frame after the one just taken (to blend into it), when it is wholly there."""
         places = self._cursor[voice] + np.arange(CHUNKS_PER_TICK)
         if not (self._stamp[voice, places % RING] == places).all():
             return None
-        return self._pcm[voice, places % RING].reshape(-1)
+        frame: Samples = self._pcm[voice, places % RING].reshape(-1)
+        return frame
 
     def shrink(self, voice: int, chunks: int) -> None:
         """The caller has left out so many chunks: the delay is shorter by them."""
@@ -178,11 +184,7 @@ class JitterBuffers:
         self._least[:, voice] -= chunks * 0.005
         self.shrunk[voice] += 1
 
-    def history(self, voice: int, chunks: int) -> Samples:
-        """What was played before the cursor, newest last: int16[chunks * chunk]."""
-        places = self._cursor[voice] - chunks + np.arange(chunks)
-        return self._pcm[voice, places % RING].reshape(-1)
-
     def delay(self, voices: Ints) -> npt.NDArray[np.float64]:
         """Sound buffered ahead of the cursor, in seconds."""
-        return np.maximum(self._newest[voices] + 1 - self._cursor[voices], 0) * 0.005
+        buffered: npt.NDArray[np.float64] = np.maximum(self._newest[voices] + 1 - self._cursor[voices], 0) * 0.005
+        return buffered

@@ -1,0 +1,422 @@
+"""The whole media path, tick by tick: phones are sockets on the loopback, time is the tick's."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from xconf.media.codecs import CODECS, PCMU, Codec
+from xconf.media.engine import Engine
+from xconf.media.leg import Leg, LegMedia
+from xconf.media.mix import Mix
+from xconf.media.sources import Clip, tone
+from xconf.rtp.ports import MediaPorts
+from xconf.rtp.telephone_event import event_packets
+
+EVENTS = 101
+
+
+class Wire:
+    """A phone as the engine sees it: a UDP socket that sends and keeps RTP packets."""
+
+    def __init__(self, leg: Leg, codec: Codec = PCMU, payload_type: int = 0) -> None:
+        self.leg, self.codec, self.payload_type = leg, codec, payload_type
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        self.address = self.socket.getsockname()
+        self.sequence, self.timestamp, self.ssrc = 1000, 5_000_000, 77
+        self.packets: list[bytes] = []
+        self.sent = np.zeros(0, np.int16)
+
+    def media(self, **kwargs: bool) -> LegMedia:
+        address = self.address
+        return LegMedia(
+            self.codec, self.payload_type, self.payload_type, EVENTS, address, (address[0], address[1] + 1), **kwargs
+        )
+
+    def raw(self, payload_type: int, timestamp: int, payload: bytes, marker: bool = False) -> None:
+        head = struct.pack(
+            "!BBHII", 0x80, marker << 7 | payload_type, self.sequence & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc
+        )
+        self.socket.sendto(head + payload, ("127.0.0.1", self.leg.local_port))
+        self.sequence += 1
+
+    def speak(self, samples: np.ndarray) -> None:
+        """One packet."""
+        self.raw(self.payload_type, self.timestamp, self.codec.encode(samples[None])[0].tobytes())
+        self.timestamp += len(samples)
+
+    def skip(self, samples: int) -> None:
+        """A packet that is lost on its way."""
+        self.sequence += 1
+        self.timestamp += samples
+
+    def receive(self) -> None:
+        while True:
+            try:
+                self.packets.append(self.socket.recv(4096))
+            except BlockingIOError:
+                return
+
+    def heard(self, last: int = 0) -> np.ndarray:
+        """What the phone has heard, int16, of all packets or the last ones."""
+        payload = b"".join(packet[12:] for packet in self.packets[-last:])
+        return self.codec.decode(np.frombuffer(payload, np.uint8)[None])[0]
+
+
+def level(wave: np.ndarray, frequency: float, rate: int = 8000) -> float:
+    """Amplitude of a tone in a wave."""
+    window = np.hanning(len(wave))
+    turn = np.exp(-2j * np.pi * frequency * np.arange(len(wave)) / rate)
+    return float(2 * abs((wave * window * turn).sum()) / window.sum())
+
+
+class Room:
+    """An engine with one conference and its phones."""
+
+    def __init__(self, rate: int = 8000) -> None:
+        self.engine = Engine(MediaPorts("127.0.0.1", 20000, 20999), 64, np.random.default_rng(1))
+        self.mix: Mix = self.engine.create_mix(rate)
+        self.phones: list[Wire] = []
+        self.ticks = 0
+
+    def phone(self, *, speaker: bool = True, codec: Codec = PCMU, payload_type: int = 0, at: Mix | None = None) -> Wire:
+        leg = self.engine.create_leg(at or self.mix, None, "127.0.0.1")
+        wire = Wire(leg, codec, payload_type)
+        leg.set_media(wire.media(), host="127.0.0.1", addressed=True)
+        leg.attach(at or self.mix)
+        leg.speaker = speaker
+        self.phones.append(wire)
+        return wire
+
+    def tick(self, missed: int = 0) -> None:
+        self.engine.tick(missed, 1e9 + self.ticks * 0.02)
+        self.engine.ports.settle()
+        self.engine.deliver()
+        self.ticks += 1 + missed
+        for phone in self.phones:
+            phone.receive()
+
+    def talk(self, tones: dict[Wire, float], ticks: int, amplitude: float = 8000.0) -> None:
+        """Each phone speaks its tone for so many ticks."""
+        for _ in range(ticks):
+            for phone, frequency in tones.items():
+                rate = phone.codec.rate
+                time = (self.ticks * rate // 50 + np.arange(rate // 50)) / rate
+                phone.speak((amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.int16))
+            self.tick()
+
+    def close(self) -> None:
+        for phone in self.phones:
+            phone.leg.close()
+            phone.socket.close()
+        self.tick_quietly()
+        self.mix.close()
+        sizes = self.engine.sizes()
+        self.engine.close()
+        assert not any(sizes.values()), sizes
+
+    def tick_quietly(self) -> None:
+        self.engine.tick(0, 1e9)
+        self.engine.ports.settle()
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    room = Room()
+    yield room
+    room.close()
+
+
+def test_everybody_hears_the_others_and_nobody_himself(room: Room) -> None:
+    a, b, c = (room.phone() for _ in range(3))
+    listener = room.phone(speaker=False)
+    room.talk({a: 500.0, b: 900.0, c: 1700.0, listener: 2500.0}, 60)
+    for phone, own, others in ((a, 500, (900, 1700)), (b, 900, (500, 1700)), (c, 1700, (500, 900))):
+        heard = phone.heard(50)
+        for frequency in others:
+            assert level(heard, frequency) == pytest.approx(8000, rel=0.05)
+        assert level(heard, own) < 80
+        assert level(heard, 2500) < 80
+    heard = listener.heard(50)
+    assert [round(level(heard, f) / 8000, 1) for f in (500, 900, 1700, 2500)] == [1, 1, 1, 0]
+
+
+def test_listeners_share_one_encoded_packet(room: Room) -> None:
+    speaker = room.phone()
+    listeners = [room.phone(speaker=False) for _ in range(20)]
+    room.talk({speaker: 500.0}, 10)
+    (bank,) = room.engine._banks.values()
+    assert bank.outputs == 2
+    assert len({phone.packets[-1] for phone in listeners}) == 1
+
+
+def test_the_time_line_of_a_leg_has_no_jump_whatever_it_hears(room: Room) -> None:
+    a, b = room.phone(), room.phone()
+    room.talk({b: 700.0}, 5)
+    a.leg.play(Clip(tone([1000], 0.1, 8000), 8000))
+    room.talk({b: 700.0}, 10)
+    a.leg.deaf = True
+    room.talk({a: 300.0, b: 700.0}, 5)
+    a.leg.deaf = False
+    a.leg.speaker = False
+    room.talk({b: 700.0}, 5)
+    fields = [struct.unpack("!BBHII", packet[:12]) for packet in a.packets]
+    assert len(fields) == room.ticks
+    assert {(y[2] - x[2]) & 0xFFFF for x, y in zip(fields, fields[1:])} == {1}
+    assert {(y[3] - x[3]) & 0xFFFFFFFF for x, y in zip(fields, fields[1:])} == {160}
+    assert len({f[4] for f in fields}) == 1
+
+
+def test_missed_ticks_advance_the_time_line(room: Room) -> None:
+    a = room.phone()
+    room.tick()
+    room.tick(missed=4)
+    before, after = (struct.unpack("!BBHII", packet[:12]) for packet in a.packets[-2:])
+    assert ((after[2] - before[2]) & 0xFFFF, (after[3] - before[3]) & 0xFFFFFFFF) == (5, 5 * 160)
+
+
+def test_the_sum_saturates_and_does_not_wrap(room: Room) -> None:
+    speakers = [room.phone() for _ in range(4)]
+    listener = room.phone(speaker=False)
+    room.talk(dict.fromkeys(speakers, 400.0), 20, amplitude=30000.0)
+    heard = listener.heard(10).astype(int)
+    assert heard.max() > 31000
+    assert heard.min() < -31000
+    assert np.abs(np.diff(heard)).max() < 40000  # a sum that wraps steps by 60,000
+
+
+def test_a_lost_packet_is_concealed(room: Room) -> None:
+    a, b = room.phone(), room.phone(speaker=False)
+    room.talk({a: 400.0}, 20)
+    a.skip(160)
+    room.tick()
+    room.talk({a: 400.0}, 20)
+    heard = b.heard(35)
+    frames = np.abs(heard.reshape(-1, 40).astype(int)).max(axis=1)
+    assert frames.min() > 2500
+
+
+def test_reordered_and_doubled_packets_change_nothing(room: Room) -> None:
+    a, b = room.phone(), room.phone(speaker=False)
+    wave = tone([400], 2.0, 8000, -12)
+    order = [0, 1, 3, 2, 4, 4, 5, 7, 6, 8]
+    room.talk({a: 400.0}, 0)
+    start = a.timestamp
+    for base in range(0, 50, 10):
+        for n in order:
+            at = (base + n) * 160
+            a.raw(0, start + at, a.codec.encode(wave[None, at : at + 160])[0].tobytes())
+            if n not in (3, 7):
+                room.tick()
+        a.raw(
+            0, start + (base + 9) * 160, a.codec.encode(wave[None, (base + 9) * 160 : (base + 10) * 160])[0].tobytes()
+        )
+    heard = b.heard()
+    loud = np.flatnonzero(np.abs(heard.astype(int)) > 1000)
+    steps = np.abs(np.diff(heard[loud[0] : loud[-1]].astype(int)))
+    assert steps.max() < 3500
+
+
+def test_a_mute_speaker_and_a_quiet_one_are_not_heard(room: Room) -> None:
+    a, b = room.phone(), room.phone()
+    b.leg.vad_level = 300
+    a.leg.mute = True
+    room.talk({a: 500.0, b: 900.0}, 20, amplitude=200)
+    assert np.abs(room.phones[1].heard(10).astype(int)).max() < 20
+    assert np.abs(room.phones[0].heard(10).astype(int)).max() < 20
+    a.leg.mute = False
+    room.talk({a: 500.0}, 20)
+    assert level(b.heard(10), 500) == pytest.approx(8000, rel=0.05)
+
+
+def test_volume_steps_are_three_decibels(room: Room) -> None:
+    a, b = room.phone(), room.phone(speaker=False)
+    a.leg.talk_gain = -2
+    room.talk({a: 500.0}, 20)
+    assert level(b.heard(10), 500) == pytest.approx(8000 / 2, rel=0.03)
+    b.leg.listen_gain = 2
+    room.talk({a: 500.0}, 20)
+    assert level(b.heard(10), 500) == pytest.approx(8000, rel=0.03)
+
+
+def test_playback_to_one_and_to_all(room: Room) -> None:
+    a, b = room.phone(), room.phone()
+    over: list[str] = []
+    a.leg.play(Clip(tone([1000], 0.2, 8000), 8000), lambda: over.append("one"))
+    room.mix.play(Clip(tone([2000], 0.4, 8000), 8000), lambda: over.append("all"))
+    for _ in range(25):
+        room.tick()
+    assert over == ["one", "all"]
+    assert level(a.heard()[:1600], 1000) > 7000
+    assert level(a.heard()[:1600], 2000) < 50
+    assert level(a.heard()[1600:3200], 2000) > 7000
+    assert level(b.heard()[:3200], 2000) > 7000
+    assert level(b.heard()[:3200], 1000) < 50
+
+
+def test_comfort_noise_is_heard_while_nobody_speaks(room: Room) -> None:
+    a, b = room.phone(), room.phone()
+    room.mix.comfort_noise = 120
+    for _ in range(20):
+        room.tick()
+    assert np.abs(b.heard(15).astype(int)).mean() == pytest.approx(120, rel=0.15)
+    room.talk({a: 500.0}, 20)
+    assert level(b.heard(10), 500) == pytest.approx(8000, rel=0.03)
+
+
+def test_a_digit_is_told_once(room: Room) -> None:
+    a = room.phone(speaker=False)
+    digits: list[str] = []
+    a.leg.on_digit = digits.append
+    for digit in "5#":
+        for packet in event_packets(digit, 800):
+            a.raw(EVENTS, a.timestamp + packet.offset, packet.payload, packet.marker)
+            room.tick()
+        a.timestamp += 1600
+    assert digits == ["5", "#"]
+
+
+def test_talk_events_and_a_failing_listener(room: Room, caplog: pytest.LogCaptureFixture) -> None:
+    a, b = room.phone(), room.phone()
+    told: list[tuple[str, bool]] = []
+
+    def fail(_: bool) -> None:
+        raise RuntimeError("a member's fault")
+
+    a.leg.on_talk = fail
+    b.leg.on_talk = lambda on: told.append(("b", on))
+    b.leg.vad_level = 300
+    room.talk({a: 500.0, b: 700.0}, 10)
+    for _ in range(100):
+        room.tick()
+    assert told == [("b", True), ("b", False)]
+    assert "a member's fault" in caplog.text
+
+
+def test_stray_short_and_hostile_packets_change_nothing_and_are_counted(room: Room) -> None:
+    a, b = room.phone(), room.phone(speaker=False)
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stranger.bind(("127.0.0.9", 0))
+    rng = np.random.default_rng(3)
+    for _ in range(25):
+        for length in (0, 1, 11, 12, 100, 172, 1400):
+            junk = rng.integers(0, 256, length, np.uint8).tobytes()
+            stranger.sendto(junk, ("127.0.0.1", a.leg.local_port))
+            stranger.sendto(b"\x80\x00" + junk, ("127.0.0.1", a.leg.local_port))
+            a.socket.sendto(junk[:11], ("127.0.0.1", a.leg.local_port))
+        a.raw(0, a.timestamp, b"\x55" * 33)
+        room.talk({a: 500.0}, 1)
+    stranger.close()
+    assert level(b.heard(20), 500) == pytest.approx(8000, rel=0.05)
+    counters = room.engine.receiver.counters
+    assert counters["stray"] > 20
+    assert counters["malformed"] > 20
+    assert counters["odd_length"] >= 25
+
+
+def test_two_rates_in_one_conference() -> None:
+    room = Room(16000)
+    wide = room.phone(codec=CODECS["L16", 16000], payload_type=97)
+    narrow = room.phone()
+    room.talk({wide: 700.0, narrow: 1200.0}, 60)
+    assert level(narrow.heard(40), 700) == pytest.approx(8000, rel=0.03)
+    assert level(narrow.heard(40), 1200) < 80
+    assert level(wide.heard(40), 1200, 16000) == pytest.approx(8000, rel=0.03)
+    room.close()
+
+
+def test_packets_of_ten_and_of_thirty_milliseconds(room: Room) -> None:
+    a, b, c = room.phone(), room.phone(), room.phone(speaker=False)
+    wave_a = (8000 * np.sin(2 * np.pi * 500 * np.arange(8000) / 8000)).astype(np.int16)
+    wave_b = (8000 * np.sin(2 * np.pi * 900 * np.arange(9600) / 8000)).astype(np.int16)
+    for tick in range(50):
+        a.speak(wave_a[tick * 160 : tick * 160 + 80])
+        a.speak(wave_a[tick * 160 + 80 : tick * 160 + 160])
+        for n in range(tick * 160 // 240, (tick + 1) * 160 // 240):
+            b.speak(wave_b[n * 240 : n * 240 + 240])
+        room.tick()
+    heard = c.heard(30)
+    assert level(heard, 500) == pytest.approx(8000, rel=0.03)
+    assert level(heard, 900) == pytest.approx(8000, rel=0.05)
+
+
+def test_a_phone_behind_nat_is_latched_on_its_first_packet(room: Room) -> None:
+    leg = room.engine.create_leg(room.mix, None, "127.0.0.5")
+    wire = Wire(leg)
+    leg.set_media(wire.media(), host="127.0.0.5", addressed=False)
+    leg.attach(room.mix)
+    room.tick()
+    assert leg.latched is None
+    wire.socket.close()
+    wire.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    wire.socket.bind(("127.0.0.5", 0))
+    wire.socket.setblocking(False)
+    room.phones.append(wire)
+    room.talk({wire: 400.0}, 3)
+    assert leg.latched == wire.socket.getsockname()
+    assert len(wire.packets) >= 2
+
+
+def test_phones_behind_one_nat_wait_at_different_ports(room: Room) -> None:
+    legs = []
+    for _ in range(5):
+        leg = room.engine.create_leg(room.mix, None, "127.0.0.5")
+        media = LegMedia(PCMU, 0, 0, None, ("10.0.0.1", 4000), ("10.0.0.1", 4001))
+        leg.set_media(media, host="127.0.0.5", addressed=False)
+        legs.append(leg)
+    assert len({leg.local_port for leg in legs}) == 5
+    for leg in legs:
+        leg.close()
+
+
+def test_thousands_of_calls_of_one_trunk_share_a_port() -> None:
+    engine = Engine(MediaPorts("127.0.0.1", 20000, 20999), 3000, np.random.default_rng(1))
+    mix = engine.create_mix(8000)
+    legs = []
+    for number in range(2500):
+        remote = ("127.0.0.6", 10000 + 2 * number)
+        leg = engine.create_leg(mix, remote, "127.0.0.6")
+        leg.set_media(LegMedia(PCMU, 0, 0, None, remote, (remote[0], remote[1] + 1)), host=remote[0], addressed=True)
+        legs.append(leg)
+    assert len(engine.ports.ports) == 2
+    for leg in legs:
+        leg.close()
+    engine.tick(0, 1e9)
+    mix.close()
+    assert not any(engine.sizes().values())
+    engine.close()
+
+
+def test_a_source_is_replaced_only_after_it_fell_silent(room: Room) -> None:
+    a, b = room.phone(), room.phone(speaker=False)
+    room.talk({a: 500.0}, 10)
+    other = Wire(a.leg)
+    other.ssrc = 99
+    room.phones.append(other)
+    room.talk({other: 900.0, a: 500.0}, 20)
+    assert level(b.heard(15), 900) < 80
+    for _ in range(260):
+        room.tick()
+    room.talk({other: 900.0}, 20)
+    assert level(b.heard(10), 900) == pytest.approx(8000, rel=0.05)
+    assert len(other.packets) > 10
+
+
+def test_a_leg_on_hold_is_sent_nothing(room: Room) -> None:
+    a, b = room.phone(), room.phone()
+    room.talk({b: 500.0}, 5)
+    a.leg.set_media(a.media(sends=False, receives=False), host="127.0.0.1", addressed=True)
+    count = len(a.packets)
+    room.talk({a: 700.0, b: 500.0}, 10)
+    assert len(a.packets) == count
+    assert level(b.heard(8), 700) < 80
+    a.leg.set_media(a.media(), host="127.0.0.1", addressed=True)
+    room.talk({a: 700.0, b: 500.0}, 20)
+    assert level(a.heard(10), 500) == pytest.approx(8000, rel=0.05)
+    assert level(b.heard(10), 700) == pytest.approx(8000, rel=0.05)

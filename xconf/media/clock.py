@@ -1,0 +1,97 @@
+"""The tick's clock: a timerfd on CLOCK_MONOTONIC, read by the reactor. Absolute time: it neither drifts nor skips silently."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+from twisted.internet.interfaces import IReactorFDSet, IReadDescriptor
+from zope.interface import implementer
+
+log = logging.getLogger(__name__)
+
+PERIOD = 0.02
+_TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_TIMER_ABSTIME = os.O_NONBLOCK, os.O_CLOEXEC, 1
+KEPT = 3000  # ticks whose lateness is kept: one minute
+
+
+class _TimeSpec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+
+class _TimerSpec(ctypes.Structure):
+    _fields_ = [("interval", _TimeSpec), ("value", _TimeSpec)]
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@implementer(IReadDescriptor)
+class TickClock:
+    """Calls `tick(missed)` every 20 ms; `missed` ticks were due before this one and did not happen.
+
+    lateness: float32[KEPT], seconds by which the last ticks came late, a ring; missed: how many did not happen.
+    """
+
+    def __init__(self, reactor: IReactorFDSet, tick: Callable[[int], None]) -> None:
+        self.ticks = self.missed = 0
+        self.lateness = np.zeros(KEPT, np.float32)
+        self.busy = np.zeros(KEPT, np.float32)
+        self._reactor = reactor
+        self._tick = tick
+        self._fd = -1
+        self._due = 0.0
+
+    def start(self) -> None:
+        self._fd = _libc.timerfd_create(time.CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
+        if self._fd < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_create failed")
+        first = time.monotonic() + PERIOD
+        self._due = first
+        nanoseconds = round(PERIOD * 1e9)
+        spec = _TimerSpec(_TimeSpec(0, nanoseconds), _TimeSpec(int(first), int(first % 1 * 1e9)))
+        if _libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None) < 0:
+            raise OSError(ctypes.get_errno(), "timerfd_settime failed")
+        self._reactor.addReader(self)
+
+    def stop(self) -> None:
+        if self._fd >= 0:
+            self._reactor.removeReader(self)
+            os.close(self._fd)
+            self._fd = -1
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def logPrefix(self) -> str:
+        return "tick"
+
+    def connectionLost(self, reason: object) -> None:
+        """The reactor gives the descriptor up, at its end."""
+
+    def doRead(self) -> None:
+        """The timer went off. A fault in a tick is logged; the next tick comes all the same."""
+        try:
+            expirations = int.from_bytes(os.read(self._fd, 8), "little")
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                log.exception("the tick's timer cannot be read")
+            return
+        began = time.monotonic()
+        missed = expirations - 1
+        self._due += missed * PERIOD
+        self.missed += missed
+        at = self.ticks % KEPT
+        self.lateness[at] = began - self._due
+        self._due += PERIOD
+        self.ticks += 1
+        try:
+            self._tick(missed)
+        except Exception:
+            log.exception("a tick failed")
+        self.busy[at] = time.monotonic() - began

@@ -1,0 +1,63 @@
+"""Loudness of many speakers at once: gain, voice activity, automatic gain. One row is one speaker's frame of 20 ms."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+HANG_OVER = 60  # frames that a gate stays open after the last loud one
+STEPS = 4  # volume steps each way
+STEP_DB = 3.0
+AGC_PERIOD = 100  # frames over which the automatic gain looks
+AGC_BOUNDS = (0.25, 8.0)
+
+
+def step_gain(step: int) -> float:
+    """The factor of a volume step (-STEPS..STEPS)."""
+    return float(10 ** (step * STEP_DB / 20))
+
+
+def scale(frames: Samples, gain: Floats) -> Samples:
+    """frames: int16[n, samples], times gain: float32[n]; saturates. Rows of gain 1 are untouched."""
+    rows = np.flatnonzero(gain != 1.0)
+    if not len(rows):
+        return frames
+    frames = frames.copy()
+    frames[rows] = np.clip(np.rint(frames[rows] * gain[rows, None]), -32768, 32767).astype(np.int16)
+    return frames
+
+
+def mean_level(frames: Samples) -> Floats:
+    """Mean of the absolute sample, per row."""
+    level: Floats = np.abs(frames, dtype=np.int32).mean(axis=1, dtype=np.float32)
+    return level
+
+
+def gate(level: Floats, threshold: Ints, hang: Ints) -> npt.NDArray[np.bool_]:
+    """Who speaks: level at or above the threshold now or in the last HANG_OVER frames; threshold 0 is always open.
+
+    hang: frames that each gate stays open yet; changed in place.
+    """
+    loud = level >= threshold
+    np.subtract(hang, 1, out=hang)
+    np.maximum(hang, 0, out=hang)
+    hang[loud] = HANG_OVER
+    speaks: npt.NDArray[np.bool_] = hang > 0
+    return speaks
+
+
+def automatic_gain(gain: Floats, mean: Floats, target: Ints, low: Ints, factor: Ints, margin: Ints) -> Floats:
+    """New gains after AGC_PERIOD frames of mean level `mean` (as it came in, before the gain).
+
+    A speaker above `low` whose level with the gain is more than `margin` off `target` is moved by `factor` percent.
+    target 0: no automatic gain.
+    """
+    heard = mean * gain
+    on = (target > 0) & (mean > low)
+    step = 1.0 + factor / 100.0
+    moved = np.where(heard < target - margin, gain * step, np.where(heard > target + margin, gain / step, gain))
+    return np.where(on, np.clip(moved, *AGC_BOUNDS), np.where(target > 0, gain, 1.0)).astype(np.float32)

@@ -1,0 +1,46 @@
+"""A mix: the sound of one conference, as the conference sees it."""
+
+from __future__ import annotations
+
+from xconf.media.outputs import Timelines
+from xconf.media.plane import Done, Plane, Player
+from xconf.media.sources import Sound
+
+
+class Mix:
+    """Made by `Engine.create_mix`."""
+
+    def __init__(self, plane: Plane, timelines: Timelines) -> None:
+        self.plane = plane
+        self.row = plane.open_mix()
+        self.timeline = timelines.open()
+        self._timelines = timelines
+        self._noise = 0
+
+    @property
+    def rate(self) -> int:
+        """Hz."""
+        return self.plane.rate
+
+    @property
+    def comfort_noise(self) -> int:
+        """Mean absolute sample of the noise heard while nobody speaks; 0 = none."""
+        return self._noise
+
+    @comfort_noise.setter
+    def comfort_noise(self, level: int) -> None:
+        self._noise = level
+        self.plane.set_noise(self.row, level)
+
+    def play(self, sound: Sound, done: Done | None = None) -> Player:
+        """Mix a sound in, from the next tick on, for all to hear."""
+        return self.plane.play(sound, self.row, done)
+
+    def broadcast(self, sound: Sound) -> Player:
+        """One producer that any number of legs may `tune` to; `stop` it when none does."""
+        return self.plane.play(sound, None, None)
+
+    def close(self) -> None:
+        """Ends what is played into it. Its legs are to be closed, or attached elsewhere, before."""
+        self.plane.close_mix(self.row)
+        self._timelines.close(self.timeline)

@@ -1,0 +1,149 @@
+"""From datagrams to jitter rings: a batch is sorted by source and payload type, decoded and stored, without a loop over packets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from xconf.media.codecs import Codec
+from xconf.media.voices import VoiceGroup
+from xconf.rtp.packet import Headers, headers
+from xconf.rtp.ports import Batch
+from xconf.rtp.reception import Reception
+from xconf.rtp.sources import SourceTable
+
+Ints = npt.NDArray[np.int64]
+NEVER = -1
+STRAYS_PER_BATCH = 32  # packets of unknown sources that are looked at; the others are only counted
+EVENTS_PER_BATCH = 512
+SHAPES_PER_BATCH = 16  # different packet lengths that one batch may hold
+LONGEST_PACKET = 0.12  # s of sound
+
+
+@dataclass(slots=True)
+class EventPacket:
+    """An RTP telephone-event packet of a leg."""
+
+    leg: int
+    marker: bool
+    timestamp: int
+    payload: bytes
+
+
+class Receiver:
+    """Columns per leg that say what its packets are; the rest is work on whole batches."""
+
+    def __init__(self, capacity: int) -> None:
+        self.sources = SourceTable()
+        self.payload_type = np.zeros(capacity, np.int64)
+        self.event_type = np.full(capacity, -1)
+        self.kind = np.zeros(capacity, np.int64)  # index into `kinds`
+        self.voice = np.full(capacity, -1)
+        self.ssrc = np.zeros(capacity, np.uint32)
+        self.last = np.full(capacity, NEVER)  # tick of the last packet
+        self.reception = Reception(capacity)
+        self.kinds: list[tuple[VoiceGroup, Codec] | None] = [None]
+        self.counters: Counter[str] = Counter()
+
+    def forget(self, leg: int) -> None:
+        """The row is free."""
+        self.voice[leg] = -1
+        self.event_type[leg] = -1
+        self.last[leg] = NEVER
+
+    def kind_of(self, group: VoiceGroup, codec: Codec) -> int:
+        """The number of that pair in the column `kind`."""
+        if (group, codec) not in self.kinds:
+            self.kinds.append((group, codec))
+        return self.kinds.index((group, codec))
+
+    def run(
+        self, batch: Batch, tick: int, latch: Callable[[int, int], int | None]
+    ) -> tuple[list[EventPacket], list[int]]:
+        """Store the sound of a batch. latch(port, key) finds the leg of an unknown source.
+
+        Returns the telephone-event packets, and the legs that were heard for the first time.
+        """
+        head = headers(batch.data, batch.lengths)
+        leg = self.sources.find(batch.source)
+        self._find_strays(batch, head, leg, latch)
+        known = (leg >= 0) & head.valid
+        self.counters["malformed"] += int((~head.valid & ~head.rtcp).sum())
+        new = np.unique(leg[known & (self.last[leg] == NEVER)]).tolist()
+        self.last[leg[known]] = tick
+        events = self._events(batch, head, leg, known)
+        audio = known & (head.payload_type == self.payload_type[leg])
+        self.counters["other_payload_type"] += int((known & ~audio & (head.payload_type != self.event_type[leg])).sum())
+        self._store(batch, head, leg, np.flatnonzero(audio & (self.voice[leg] >= 0)), tick)
+        return events, new
+
+    def _find_strays(self, batch: Batch, head: Headers, leg: Ints, latch: Callable[[int, int], int | None]) -> None:
+        strays = np.flatnonzero((leg < 0) & head.valid)
+        for at in strays[:STRAYS_PER_BATCH].tolist():
+            found = latch(int(batch.port[at]), int(batch.source[at]))
+            if found is not None:
+                leg[at] = found
+        self.counters["stray"] += int((leg[strays] < 0).sum())
+
+    def _events(self, batch: Batch, head: Headers, leg: Ints, known: npt.NDArray[np.bool_]) -> list[EventPacket]:
+        rows = np.flatnonzero(known & (head.payload_type == self.event_type[leg]))
+        self.counters["events_dropped"] += max(0, len(rows) - EVENTS_PER_BATCH)
+        return [
+            EventPacket(
+                int(leg[at]),
+                bool(head.marker[at]),
+                int(head.timestamp[at]),
+                batch.data[at, head.payload_offset[at] : head.payload_offset[at] + head.payload_length[at]].tobytes(),
+            )
+            for at in rows[:EVENTS_PER_BATCH].tolist()
+        ]
+
+    def _store(self, batch: Batch, head: Headers, leg: Ints, rows: Ints, tick: int) -> None:
+        if not len(rows):
+            return
+        self._note_sources(head, leg, rows, batch, tick)
+        shape = self.kind[leg[rows]] << 32 | head.payload_offset[rows] << 16 | head.payload_length[rows]
+        shapes = np.unique(shape)
+        for value in shapes[:SHAPES_PER_BATCH].tolist():
+            alike = rows[shape == value]
+            kind = self.kinds[value >> 32]
+            if kind is not None:
+                part = slice(value >> 16 & 0xFFFF, (value >> 16 & 0xFFFF) + (value & 0xFFFF))
+                self._decode(kind, batch, head, self.voice[leg[alike]], alike, part)
+        self.counters["odd_length"] += int(np.isin(shape, shapes[SHAPES_PER_BATCH:]).sum())
+
+    def _decode(
+        self, kind: tuple[VoiceGroup, Codec], batch: Batch, head: Headers, voice: Ints, rows: Ints, payload: slice
+    ) -> None:
+        """Packets of one codec and one shape, into the rings."""
+        group, codec = kind
+        length = payload.stop - payload.start
+        whole = length % (group.jitter.chunk * codec.octets) == 0
+        if not length or not whole or length > codec.rate * codec.octets * LONGEST_PACKET:
+            self.counters["odd_length"] += len(rows)
+            return
+        samples = codec.decode(batch.data[rows, payload])
+        group.jitter.insert(voice, head.timestamp[rows].astype(np.int64), samples, batch.age[rows])
+
+    def _note_sources(self, head: Headers, leg: Ints, rows: Ints, batch: Batch, tick: int) -> None:
+        """Statistics; a leg whose SSRC changed is a new source, whose time line is not the old one's."""
+        legs = leg[rows]
+        for at in np.flatnonzero(self.ssrc[legs] != head.ssrc[rows]).tolist():
+            number, ssrc = int(legs[at]), head.ssrc[rows[at]]
+            if self.ssrc[number] != ssrc:
+                self.ssrc[number] = ssrc
+                self.reception.reset(number)
+                self._restart(number)
+        rates = np.array([entry[1].rate if entry else 8000 for entry in self.kinds])[self.kind[legs]]
+        arrived = (tick * 0.02 - batch.age[rows]) * rates
+        transit = arrived - head.timestamp[rows]
+        self.reception.note(legs, head.sequence[rows].astype(np.int64), transit)
+
+    def _restart(self, leg: int) -> None:
+        entry = self.kinds[int(self.kind[leg])]
+        if entry is not None and self.voice[leg] >= 0:
+            entry[0].jitter.reset(int(self.voice[leg]))

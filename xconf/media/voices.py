@@ -1,0 +1,171 @@
+"""Voices: the legs that may be heard, as rows of arrays. From packets in jitter rings to frames with gain, and who speaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, shorten
+from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, scale
+from xconf.media.resample import Resamplers
+from xconf.media.rows import Rows
+from xconf.rtp.jitter import IDLE, JitterBuffers
+
+Samples = npt.NDArray[np.int16]
+Ints = npt.NDArray[np.int64]
+CONCEALED_PER_TICK = 64  # frames; what is missing beyond them is silence
+SHRINK_EVERY = 5  # ticks between two shortened frames of one voice
+
+
+class VoiceGroup:
+    """The voices whose codec works at one rate, in conferences of a given rate."""
+
+    def __init__(self, codec_rate: int, rate: int, capacity: int) -> None:
+        self.jitter = JitterBuffers(capacity, codec_rate)
+        self.members: set[int] = set()
+        self._resamplers = Resamplers(codec_rate, rate, capacity)
+        self._recent = np.zeros((capacity, 2, codec_rate // 50), np.int16)  # the last two frames that were there
+        self._turn = np.zeros(capacity, np.int64)
+        self._concealed = np.full(capacity, FADE_FRAMES)
+        self._rate = codec_rate
+        self._order: Ints | None = None
+
+    def add(self, voice: int) -> None:
+        self.members.add(voice)
+        self.jitter.reset(voice)
+        self._concealed[voice] = FADE_FRAMES
+        self._order = None
+
+    def remove(self, voice: int) -> None:
+        self.members.discard(voice)
+        self._resamplers.drop(voice)
+        self._order = None
+
+    def read(self, tick: int, speaking: npt.NDArray[np.bool_]) -> tuple[Ints, Samples]:
+        """The voices and their frames of this tick, int16[n, rate // 50]: concealed where lost, zero where silent."""
+        if self._order is None:
+            self._order = np.array(sorted(self.members), np.int64)
+        voices = self._order
+        if not len(voices):
+            return voices, np.zeros((0, 0), np.int16)
+        frames, there = self.jitter.take(voices)
+        self._mend(voices, frames, there, speaking)
+        self._shrink(voices, frames, there, tick)
+        good = voices[there]
+        self._recent[good, self._turn[good]] = frames[there]
+        self._turn[good] ^= 1
+        return voices, self._resamplers.run(voices, frames)
+
+    def _mend(
+        self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], speaking: npt.NDArray[np.bool_]
+    ) -> None:
+        """Conceal what is missing, and blend what comes after it; in place."""
+        frames[~there] = 0
+        concealed = self._concealed[voices]
+        odd = np.flatnonzero((concealed > 0) & there | (concealed < FADE_FRAMES) & ~there & speaking[voices])
+        samples = frames.shape[1]
+        for at in odd[:CONCEALED_PER_TICK].tolist():
+            voice, count = int(voices[at]), int(concealed[at])
+            history = self._history(voice)
+            if not there[at]:
+                frames[at] = conceal(history, self._rate, count)
+            elif count < FADE_FRAMES:
+                fade = 1.0 - count / FADE_FRAMES
+                frames[at] = join(
+                    continuation(history, self._rate, samples, count * samples) * fade, frames[at], self._rate
+                )
+            else:
+                frames[at] = join(np.zeros(samples, np.float32), frames[at], self._rate)
+        self._concealed[voices] = np.where(there, 0, np.minimum(concealed + 1, FADE_FRAMES))
+
+    def _history(self, voice: int) -> Samples:
+        older = int(self._turn[voice])
+        return np.concatenate([self._recent[voice, older], self._recent[voice, older ^ 1]])
+
+    def _shrink(self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], tick: int) -> None:
+        """Shorten frames of voices that are delayed more than they need; in place."""
+        for voice in self.jitter.roomy(voices, tick).tolist():
+            at = int(np.searchsorted(voices, voice))
+            following = self.jitter.following(voice) if (tick + voice) % SHRINK_EVERY == 0 and there[at] else None
+            if following is not None:
+                frames[at], chunks = shorten(frames[at], following, self.jitter.chunk)
+                self.jitter.shrink(voice, chunks)
+
+
+class Voices:
+    """All voices of one plane. Columns are set by their legs; `speaking` is what the last tick found."""
+
+    def __init__(self, rate: int, capacity: int) -> None:
+        self.rate = rate
+        self._capacity = capacity
+        self._rows = Rows(capacity, "speakers")
+        self.groups: dict[int, VoiceGroup] = {}
+        self.mix = np.full(capacity, -1, np.int64)  # source row of the conference's mix, -1: none
+        self.minus = np.zeros(capacity, np.int64)  # source row of the mix without this voice
+        self.leg = np.zeros(capacity, np.int64)
+        self.mute = np.zeros(capacity, bool)
+        self.gain = np.ones(capacity, np.float32)
+        self.threshold = np.zeros(capacity, np.int64)
+        self.agc = np.zeros((4, capacity), np.int64)  # target, low level, factor in percent, margin
+        self.speaking = np.zeros(capacity, bool)
+        self._hang = np.zeros(capacity, np.int64)
+        self._agc_gain = np.ones(capacity, np.float32)
+        self._loudness = np.zeros(capacity, np.float32)
+
+    @property
+    def used(self) -> int:
+        return self._rows.used
+
+    def open(self, leg: int, codec_rate: int, minus: int) -> int:
+        """A row for a leg that may be heard. Raises OutOfRows."""
+        voice = self._rows.take()
+        self.mix[voice], self.minus[voice], self.leg[voice] = -1, minus, leg
+        self.mute[voice] = self.speaking[voice] = False
+        self.gain[voice] = self._agc_gain[voice] = 1.0
+        self.threshold[voice] = self._hang[voice] = 0
+        self.agc[:, voice] = 0
+        self._loudness[voice] = 0.0
+        if codec_rate not in self.groups:
+            self.groups[codec_rate] = VoiceGroup(codec_rate, self.rate, self._capacity)
+        self.groups[codec_rate].add(voice)
+        return voice
+
+    def close(self, voice: int, codec_rate: int) -> None:
+        self.groups[codec_rate].remove(voice)
+        self.mix[voice] = -1
+        self.speaking[voice] = False
+        self._rows.give(voice)
+
+    def read(self, tick: int) -> tuple[Ints, Samples, Ints]:
+        """(voices that speak, sorted by mix; their frames with gain; voices whose `speaking` changed)."""
+        parts = [group.read(tick, self.speaking) for group in self.groups.values() if group.members]
+        if not parts:
+            none = np.zeros(0, np.int64)
+            return none, np.zeros((0, self.rate // 50), np.int16), none
+        voices = np.concatenate([part[0] for part in parts])
+        frames = np.concatenate([part[1] for part in parts])
+        playing = np.concatenate([g.jitter.held[p[0]] < IDLE for g, p in zip(self._busy(), parts, strict=True)])
+        level = mean_level(frames)
+        self._adapt(voices, level, tick)
+        hang = self._hang[voices]
+        loud = gate(level, self.threshold[voices], hang)
+        self._hang[voices] = hang
+        speaking = loud & playing & ~self.mute[voices] & (self.mix[voices] >= 0)
+        changed = voices[speaking != self.speaking[voices]]
+        self.speaking[voices] = speaking
+        chosen = np.flatnonzero(speaking)
+        chosen = chosen[np.argsort(self.mix[voices[chosen]], kind="stable")]
+        gain = (self.gain * self._agc_gain)[voices[chosen]]
+        return voices[chosen], scale(frames[chosen], gain), changed
+
+    def _busy(self) -> list[VoiceGroup]:
+        return [group for group in self.groups.values() if group.members]
+
+    def _adapt(self, voices: Ints, level: npt.NDArray[np.float32], tick: int) -> None:
+        """Automatic gain, from the mean level of AGC_PERIOD frames."""
+        self._loudness[voices] += level
+        if tick % AGC_PERIOD:
+            return
+        mean = self._loudness[voices] / np.float32(AGC_PERIOD)
+        self._loudness[voices] = 0.0
+        self._agc_gain[voices] = automatic_gain(self._agc_gain[voices], mean, *self.agc[:, voices])

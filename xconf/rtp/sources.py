@@ -1,0 +1,111 @@
+"""Whose packet is it: legs by (local media port, remote address), and latching where the remote address is not known yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Keys = npt.NDArray[np.uint64]
+Legs = npt.NDArray[np.int64]
+RELATCH_AMONG = 64  # legs of one address at one port among which a silent one is looked for
+
+
+class SourceTable:
+    """Sorted keys (see `ports.source_key`) and the leg of each: whole batches are looked up at once."""
+
+    def __init__(self) -> None:
+        self._keys = np.zeros(0, np.uint64)
+        self._legs = np.zeros(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: int) -> bool:
+        return self._at(key) is not None
+
+    def _at(self, key: int) -> int | None:
+        at = int(np.searchsorted(self._keys, np.uint64(key)))
+        return at if at < len(self._keys) and int(self._keys[at]) == key else None
+
+    def add(self, key: int, leg: int) -> bool:
+        """False when another leg has that key."""
+        at = int(np.searchsorted(self._keys, np.uint64(key)))
+        if at < len(self._keys) and int(self._keys[at]) == key:
+            return False
+        self._keys = np.insert(self._keys, at, np.uint64(key))
+        self._legs = np.insert(self._legs, at, leg)
+        return True
+
+    def remove(self, key: int) -> None:
+        at = self._at(key)
+        if at is not None:
+            self._keys = np.delete(self._keys, at)
+            self._legs = np.delete(self._legs, at)
+
+    def find(self, keys: Keys) -> Legs:
+        """The leg of each key, -1 where there is none."""
+        if not len(self._keys):
+            return np.full(len(keys), -1)
+        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        return np.where(self._keys[at] == keys, self._legs[at], -1)
+
+
+class Latches:
+    """Legs by (local port, remote host), for packets from a source that no leg has yet.
+
+    A leg is `unheard` until its first packet. A stray packet latches the one unheard leg of its host at its port; when
+    there are two it is nobody's. `unaddressed` legs (the phone's own idea of its address is implausible) are never two of a
+    host at a port. A leg that was heard is latched anew only when `silent(leg)`.
+    """
+
+    def __init__(self) -> None:
+        self._legs: dict[tuple[int, int], set[int]] = {}
+        self._unheard: dict[tuple[int, int], set[int]] = {}
+        self._unaddressed: dict[tuple[int, int], int] = {}
+
+    def add(self, port: int, host: int, leg: int, *, addressed: bool) -> None:
+        """host: the upper 32 bits of the source's key."""
+        place = port, host
+        self._legs.setdefault(place, set()).add(leg)
+        self._unheard.setdefault(place, set()).add(leg)
+        if not addressed:
+            self._unaddressed[place] = leg
+
+    def room(self, port: int, host: int, *, addressed: bool) -> bool:
+        """Whether a leg of that host can be told from the others at that port."""
+        if addressed:
+            return (port, host) not in self._unaddressed
+        return not self._unheard.get((port, host))
+
+    def heard(self, port: int, host: int, leg: int) -> None:
+        """The leg has sent its first packet."""
+        place = port, host
+        unheard = self._unheard.get(place, set())
+        unheard.discard(leg)
+        if not unheard:
+            self._unheard.pop(place, None)
+        if self._unaddressed.get(place) == leg:
+            del self._unaddressed[place]
+
+    def remove(self, port: int, host: int, leg: int) -> None:
+        self.heard(port, host, leg)
+        legs = self._legs.get((port, host), set())
+        legs.discard(leg)
+        if not legs:
+            self._legs.pop((port, host), None)
+
+    def find(self, port: int, host: int, silent: Callable[[int], bool]) -> int | None:
+        """The one leg that a packet of an unknown source of that host can belong to."""
+        unheard = self._unheard.get((port, host))
+        if unheard:
+            return next(iter(unheard)) if len(unheard) == 1 else None
+        legs = self._legs.get((port, host), ())
+        if len(legs) > RELATCH_AMONG:
+            return None
+        quiet = [leg for leg in legs if silent(leg)]
+        return quiet[0] if len(quiet) == 1 else None
+
+    def __len__(self) -> int:
+        return len(self._legs)
