@@ -53,6 +53,7 @@ class ControlProtocol(LineReceiver):
 
     delimiter = b"\n"
     MAX_LENGTH = MAX_LINE
+    transport: Any  # a Unix socket's: ITransport, IConsumer and abortConnection at once
 
     def __init__(self, server: ControlFactory) -> None:
         self.server = server

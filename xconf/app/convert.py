@@ -6,15 +6,15 @@ of each; and it says what is allowed instead.
 
 from __future__ import annotations
 
-import difflib
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
 from xconf.app.problems import KeyPath
 from xconf.app.yamlfile import Document
+from xconf.conference.errors import near
 
 FAILED: Final[Any] = object()
 KINDS = {
@@ -27,16 +27,7 @@ KINDS = {
     tuple: "a list",
     type(None): "nothing",
 }
-SECRET_WORDS = ("password", "secret", "pin", "users")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """'; did you mean level?' or, when nothing is near, what there is; for the end of a message."""
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; allowed: {', '.join(names)}" if names else ""
+SECRETS = {"password", "admin_pin", "user_pin", "users"}
 
 
 class Converter:
@@ -73,7 +64,7 @@ class Converter:
         fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         unknown = [key for key in given if key not in fields]
         for key in unknown:
-            self.fail((*path, key), f"unknown key{nearest(key, fields)}")
+            self.fail((*path, key), f"unknown key{near(key, fields)}")
         missing = [name for name, field in fields.items() if field.required and name not in given]
         for name in missing:
             self.fail((*path, name), "is missing")
@@ -149,8 +140,7 @@ class Converter:
 
     def shown(self, value: Any, path: KeyPath) -> str:
         """The value as a message may show it: never a secret."""
-        secret = path in self.document.secrets or any(word in str(part) for part in path for word in SECRET_WORDS)
-        if secret:
+        if path in self.document.secrets or SECRETS.intersection(path):
             return "the value given"
         if isinstance(value, bool):
             return str(value).lower()

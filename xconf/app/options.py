@@ -28,6 +28,6 @@ class Options(usage.Options):
             print(error, file=sys.stderr)
             raise SystemExit(1) from None
         # twistd asks for the observer after this; there is no other place to name one from a plugin.
-        factory = observer_factory(self.parent)
-        if factory is not None:
-            self.parent["logger"] = factory
+        twistd = self.parent
+        if twistd is not None and (factory := observer_factory(twistd)):
+            twistd["logger"] = factory

@@ -22,25 +22,25 @@ class Section(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """A mapping of the file; a key that is not in it is refused."""
 
 
-class Node(Section):
+class Node(Section, frozen=True):
     """This server among others."""
 
     name: Name = "a"
 
 
-class Trunk(Section):
+class Trunk(Section, frozen=True):
     """A telephone exchange or carrier that sends calls: known by its address, not by a password."""
 
     address: Network
 
 
-class Limits(Section):
+class Limits(Section, frozen=True):
     """What the server takes on at most."""
 
     calls: Calls = 10_000
 
 
-class Sip(Section):
+class Sip(Section, frozen=True):
     """Signalling: where phones send their calls, and who may call."""
 
     listen: list[Listen]
@@ -62,7 +62,7 @@ class Sip(Section):
         return any(address in network for network in (*self.allow, *(trunk.address for trunk in self.trunks.values())))
 
 
-class Rtp(Section):
+class Rtp(Section, frozen=True):
     """Media: where sound is sent to and comes from."""
 
     address: MediaAddress
@@ -71,31 +71,31 @@ class Rtp(Section):
     media_timeout: Seconds = 60
 
 
-class Control(Section):
+class Control(Section, frozen=True):
     """The management socket."""
 
     listen: SocketPath = SocketPath("xconf.sock")
 
 
-class Log(Section):
+class Log(Section, frozen=True):
     """What is written down beside the events of calls."""
 
     sip_trace: bool = False
 
 
-class SoundFolder(Section):
+class SoundFolder(Section, frozen=True):
     """Prompts and music other than those that come with xconf."""
 
     path: str | None = None
 
 
-class Dtmf(Section):
+class Dtmf(Section, frozen=True):
     """Keypad commands beside those that come with xconf."""
 
     folders: list[str] = []
 
 
-class DialRule(Section):
+class DialRule(Section, frozen=True):
     """Numbers, and the conference that they lead to."""
 
     number: NumberPattern
@@ -119,7 +119,7 @@ class DialRule(Section):
         return match.expand(self.conference) if match else self.conference
 
 
-class Settings(Section):
+class Settings(Section, frozen=True):
     """A whole configuration file."""
 
     sip: Sip

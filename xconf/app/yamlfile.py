@@ -118,7 +118,7 @@ class _Reader:
                 return node.value
             return self.document.problem(path, f"unknown tag {node.tag}; !file PATH and !env NAME are known")
         try:
-            return self.scalars.construct_object(node)  # type: ignore[no-untyped-call]
+            return self.scalars.construct_object(node)
         except ValueError:
             return node.value
 

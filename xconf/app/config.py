@@ -1,0 +1,178 @@
+"""From a configuration file to what the server is built of; with every fault in it, each in one line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xconf.app.convert import FAILED, Converter
+from xconf.app.paths import DTMF, SOUNDS
+from xconf.app.problems import KeyPath
+from xconf.app.settings import Control, Settings
+from xconf.app.values import SocketPath
+from xconf.app.yamlfile import Document, read_document
+from xconf.conference import controls as controls_room
+from xconf.conference import errors
+from xconf.conference.commands import CommandsError, Table, load_folder
+from xconf.conference.controls import Controls
+from xconf.conference.profile import Profile, resolve
+from xconf.media.sounds import Sounds
+from xconf.media.sources import SoundError
+
+LONGEST_SOCKET_PATH = 107  # octets: sun_path of unix(7), less its end
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration without faults. Everything that its files named has been read."""
+
+    document: Document
+    settings: Settings
+    profiles: dict[str, Profile]
+    controls: dict[str, Controls]
+    commands: Table
+    sounds: Sounds
+    socket: Path
+
+    @property
+    def name(self) -> str:
+        """The file, as it was named by who started us."""
+        return self.document.file
+
+
+def load(file: str | Path) -> Configuration:
+    """Reads a configuration and all that it names. Raises ConfigError with all faults that can be found."""
+    document = read_document(file)
+    settings = Converter(document).convert(document.data, Settings, ())
+    # Where a section has faults the others are looked at all the same, with that section's defaults.
+    raw = document.data if isinstance(document.data, dict) else {}
+    commands = _commands(document, raw)
+    profiles = _profiles(document, raw)
+    controls = _controls(document, raw, commands)
+    _references(document, raw, profiles, controls)
+    sounds = _sounds(document, raw, profiles)
+    socket = _absolute(document, settings.control.listen) if settings is not FAILED else Path()
+    document.complain()
+    return Configuration(document, settings, profiles, controls, commands, sounds, socket)
+
+
+def socket_path(file: str | Path) -> Path:
+    """The management socket that a configuration names, whatever else may be wrong in it. Raises ConfigError."""
+    document = read_document(file)
+    document.problems.clear()
+    raw = document.data if isinstance(document.data, dict) else {}
+    control = Converter(document).convert(raw.get("control"), Control, ("control",))
+    document.complain()
+    path = _absolute(document, control.listen)
+    document.complain()
+    return path
+
+
+def _section(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A section as it stands in the file, if it is one."""
+    section = raw.get(name)
+    return section if isinstance(section, dict) else {}
+
+
+def _absolute(document: Document, listen: SocketPath) -> Path:
+    path = document.folder / listen.path
+    length = len(os.fsencode(path))
+    if length > LONGEST_SOCKET_PATH:
+        text = f"{path} has {length} octets, a socket's path at most {LONGEST_SOCKET_PATH}; name a shorter one"
+        document.problem(("control", "listen"), text)
+    return path
+
+
+def _commands(document: Document, raw: Mapping[str, Any]) -> Table:
+    """The keypad's commands: those that come with xconf, and those of the folders that are named."""
+    table = Table()
+    named = _section(raw, "dtmf").get("folders") or []
+    folders: list[tuple[KeyPath, Path]] = [(("dtmf",), DTMF)]
+    for index, name in enumerate(named if isinstance(named, list) else []):
+        folders.append((("dtmf", "folders", index), document.folder / str(name)))
+    for path, folder in folders:
+        try:
+            table.add(load_folder(folder))
+        except CommandsError as error:
+            document.problem(path, str(error))
+    return table
+
+
+def _profiles(document: Document, raw: Mapping[str, Any]) -> dict[str, Profile]:
+    """The profiles that have no fault; `default` is there also when the file has none."""
+    given = {"default": {}, **_section(raw, "profiles")}
+    # First each with its own keys, so that a fault is shown once, where it stands, and not with every heir.
+    converter = Converter(document)
+    good = [converter.convert(own, Profile, ("profiles", name)) for name, own in given.items()]
+    if any(profile is FAILED for profile in good):
+        return {}
+    try:
+        return resolve(given)
+    except errors.ConfigError as error:
+        document.problem(error.path, error.text)
+        return {}
+
+
+def _controls(document: Document, raw: Mapping[str, Any], commands: Table) -> dict[str, Controls]:
+    """The controls profiles; `default` is there also when the file has none."""
+    sections = _section(raw, "controls")
+    for name, digits, action in _actions(sections):
+        try:
+            Controls(name, {digits: action}, commands)
+        except errors.ConfigError as error:
+            document.problem(error.path, error.text)
+    try:
+        return controls_room.build(sections, commands)
+    except errors.ConfigError as error:
+        if error.path not in document.failed and ("dtmf",) not in document.failed:
+            document.problem(error.path, error.text)
+        return {}
+
+
+def _actions(sections: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+    for name, actions in sections.items():
+        for digits, action in actions.items() if isinstance(actions, dict) else ():
+            yield name, digits, action
+
+
+def _references(
+    document: Document, raw: Mapping[str, Any], profiles: Mapping[str, Profile], controls: Mapping[str, Controls]
+) -> None:
+    """What names something else must name something that there is."""
+    rules = raw.get("dialplan")
+    known = {"default", *_section(raw, "profiles")}
+    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+        if isinstance(rule, dict):
+            _rule(document, ("dialplan", index), rule, known)
+    names = {"default", *_section(raw, "controls")}
+    for name, profile in profiles.items():
+        for key in ("admin_controls", "user_controls"):
+            wanted = getattr(profile, key)
+            if wanted not in names:
+                document.problem(("profiles", name, key), f"no controls '{wanted}'{errors.near(wanted, names)}")
+
+
+def _rule(document: Document, path: KeyPath, rule: Mapping[str, Any], profiles: set[str]) -> None:
+    profile = rule.get("profile", "default")
+    if isinstance(profile, str) and profile not in profiles:
+        document.problem((*path, "profile"), f"no profile '{profile}'{errors.near(profile, profiles)}")
+
+
+def _sounds(document: Document, raw: Mapping[str, Any], profiles: Mapping[str, Profile]) -> Sounds:
+    """All sounds that profiles name, decoded."""
+    named = _section(raw, "sounds").get("path")
+    folder = document.folder / named if isinstance(named, str) else SOUNDS
+    sounds = Sounds(folder)
+    if not folder.is_dir():
+        document.problem(("sounds", "path"), f"there is no folder {folder}")
+        return sounds
+    for name, profile in profiles.items():
+        for key, spec in profile.sounds().items():
+            try:
+                sounds.prepare(spec, profile.sample_rate)
+            except SoundError as error:
+                document.problem(("profiles", name, key), str(error))
+    return sounds
