@@ -98,7 +98,7 @@ def test_a_burst_after_a_stall_loses_no_word_and_the_delay_comes_back() -> None:
     assert max(network.waits[203:208]) > 0.06
     assert network.waits[-1] < 0.05
     assert len(missing) <= 5  # the frames that were shortened away
-    assert all(number > 205 for number in missing)
+    assert all(number > 200 for number in missing)
 
 
 @pytest.mark.parametrize("drift", [-300e-6, 300e-6])

@@ -80,7 +80,7 @@ class Room:
     """An engine with one conference and its phones."""
 
     def __init__(self, rate: int = 8000) -> None:
-        self.engine = Engine(MediaPorts("127.0.0.1", 20000, 20999), 64, np.random.default_rng(1))
+        self.engine = Engine(MediaPorts("127.0.0.1", 20000, 20999), 256, np.random.default_rng(1))
         self.mix: Mix = self.engine.create_mix(rate)
         self.phones: list[Wire] = []
         self.ticks = 0
@@ -420,3 +420,12 @@ def test_a_leg_on_hold_is_sent_nothing(room: Room) -> None:
     room.talk({a: 700.0, b: 500.0}, 20)
     assert level(a.heard(10), 500) == pytest.approx(8000, rel=0.05)
     assert level(b.heard(10), 700) == pytest.approx(8000, rel=0.05)
+
+
+def test_a_fan_out_that_grows_keeps_every_address(room: Room) -> None:
+    """Growing once packed the array's fields: all legs of a port after the 64th were sent nothing."""
+    speaker = room.phone()
+    listeners = [room.phone(speaker=False) for _ in range(200)]
+    room.talk({speaker: 500.0}, 3)
+    assert {len(phone.packets) for phone in listeners} == {3}
+    assert room.engine.ports.unsent == 0

@@ -75,6 +75,7 @@ class Engine:
         port = self._choose_port(remote, host)
         row = self._rows.take()
         leg = self._legs[row] = Leg(self, row, port, mix.timeline, mix.plane)
+        port.legs += 1
         return leg
 
     @property
@@ -175,7 +176,7 @@ class Engine:
 
         while len(self.ports.ports) < BASE_PORTS:
             self.ports.open()
-        base = sorted(self.ports.ports[:BASE_PORTS], key=lambda port: port.fanout.count)
+        base = sorted(self.ports.ports[:BASE_PORTS], key=lambda port: port.legs)
         for port in [*base, *self.ports.ports[BASE_PORTS:]]:
             if fits(port):
                 return port
@@ -281,7 +282,8 @@ class Engine:
         for row, leg in touched.items():
             self._point(row, leg)
             if leg.closed:
-                self._legs.pop(row, None)
+                del self._legs[row]
+                leg.port.legs -= 1
                 self._rows.give(row)
 
     def _point(self, row: int, leg: Leg) -> None:

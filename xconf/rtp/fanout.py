@@ -34,14 +34,21 @@ class FanOut:
     def add(self, leg: int, name: int, iov: int) -> None:
         """An entry for a leg. name: address of its sockaddr_in; iov: address of the iovec of its packet."""
         if self.count == len(self.messages):
-            self.messages = np.concatenate([self.messages, np.zeros_like(self.messages)])
-            self._legs = np.concatenate([self._legs, np.zeros_like(self._legs)])
+            self._grow()
         at = self._where[leg] = self.count
         self._legs[at] = leg
         entry = self.messages[at : at + 1]
         entry["name"], entry["namelen"] = name, SOCKADDR_LENGTH
         entry["iov"], entry["iovlen"] = iov, 1
         self.count += 1
+
+    def _grow(self) -> None:
+        # Not np.concatenate: it packs the fields of a structure, and the kernel's have gaps.
+        messages, legs = self.messages, self._legs
+        self.messages = np.zeros(2 * len(messages), MMSGHDR)
+        self._legs = np.zeros(2 * len(legs), np.int32)
+        self.messages[: len(messages)] = messages
+        self._legs[: len(legs)] = legs
 
     def point(self, leg: int, iov: int) -> None:
         """From now on the leg gets another packet."""

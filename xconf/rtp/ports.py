@@ -98,6 +98,7 @@ class MediaPort:
     rtp: socket.socket
     rtcp: socket.socket
     fanout: FanOut = field(default_factory=FanOut)
+    legs: int = 0  # that have it as their port
 
     def close(self) -> None:
         self.rtp.close()
