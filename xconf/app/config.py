@@ -18,6 +18,7 @@ from xconf.conference import controls as controls_room
 from xconf.conference import errors
 from xconf.conference.commands import CommandsError, Table, load_folder
 from xconf.conference.controls import Controls
+from xconf.conference.library import Library
 from xconf.conference.profile import Profile, resolve
 from xconf.media.sounds import Sounds
 from xconf.media.sources import SoundError
@@ -92,7 +93,8 @@ def _commands(document: Document, raw: Mapping[str, Any]) -> Table:
     named = _section(raw, "dtmf").get("folders") or []
     folders: list[tuple[KeyPath, Path]] = [(("dtmf",), DTMF)]
     for index, name in enumerate(named if isinstance(named, list) else []):
-        folders.append((("dtmf", "folders", index), document.folder / str(name)))
+        if isinstance(name, str):
+            folders.append((("dtmf", "folders", index), document.folder / name))
     for path, folder in folders:
         try:
             table.add(load_folder(folder))
@@ -152,7 +154,8 @@ def _references(
         for key in ("admin_controls", "user_controls"):
             wanted = getattr(profile, key)
             if wanted not in names:
-                document.problem(("profiles", name, key), f"no controls '{wanted}'{errors.near(wanted, names)}")
+                text = f"no controls '{wanted}'{errors.near(wanted, names)}"
+                _once(document, ("profiles", name, key), text)
 
 
 def _rule(document: Document, path: KeyPath, rule: Mapping[str, Any], profiles: set[str]) -> None:
@@ -169,10 +172,17 @@ def _sounds(document: Document, raw: Mapping[str, Any], profiles: Mapping[str, P
     if not folder.is_dir():
         document.problem(("sounds", "path"), f"there is no folder {folder}")
         return sounds
+    library = Library(sounds)
     for name, profile in profiles.items():
         for key, spec in profile.sounds().items():
             try:
-                sounds.prepare(spec, profile.sample_rate)
+                sounds.prepare(library.locate(spec, profile), profile.sample_rate)
             except SoundError as error:
-                document.problem(("profiles", name, key), str(error))
+                _once(document, ("profiles", name, key), str(error))
     return sounds
+
+
+def _once(document: Document, path: KeyPath, text: str) -> None:
+    """A fault of a profile's key, unless it is told of the profile that the key is inherited from."""
+    if not any(problem.text == text and problem.path[-1:] == path[-1:] for problem in document.problems):
+        document.problem(path, text)

@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TextIO, cast
 
-from twisted.logger import FileLogObserver, ILogObserver, LogEvent, eventAsText
+from twisted.logger import FileLogObserver, ILogObserver, LogEvent, Logger, LogLevel, eventAsText
+from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
 # A text of the network never starts a line of its own, nor moves the cursor of who reads the log.
@@ -52,10 +55,40 @@ def observer_factory(options: Any) -> Callable[[], ILogObserver] | None:
 
 
 def _rotating(name: str) -> TextIO:
-    import signal
-
     from twisted.internet import reactor
 
     file = LogFile.fromFullPath(name, rotateLength=10_000_000, maxRotatedFiles=9)
     signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))  # type: ignore[attr-defined]
     return cast(TextIO, file)
+
+
+class FromLogging(logging.Handler):
+    """Hands what rooms without Twisted say through the standard library's logging to the same log.
+
+    A Call-ID goes along as `log.info("…", extra={"call_id": …})`.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        failure = Failure(record.exc_info[1]) if record.exc_info and record.exc_info[1] else None
+        fields: dict[str, Any] = {"log_failure": failure} if failure else {}
+        Logger(record.name).emit(
+            LEVELS.get(record.levelno, LogLevel.info),
+            "{text}",
+            text=record.getMessage(),
+            call_id=getattr(record, "call_id", ""),
+            **fields,
+        )
+
+
+LEVELS = {
+    logging.DEBUG: LogLevel.debug,
+    logging.INFO: LogLevel.info,
+    logging.WARNING: LogLevel.warn,
+    logging.ERROR: LogLevel.error,
+    logging.CRITICAL: LogLevel.critical,
+}
+
+
+def take_logging() -> None:
+    """From now on the standard library's logging goes to the server's log."""
+    logging.basicConfig(handlers=[FromLogging()], level=logging.INFO, force=True)

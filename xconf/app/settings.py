@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
 from xconf.app.values import Listen, MediaAddress, Network, NumberPattern, PortRange, SocketPath
+from xconf.conference.flags import member_flags
 
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Calls = Annotated[int, Meta(ge=1, le=100_000)]
@@ -95,17 +97,31 @@ class Dtmf(Section, frozen=True):
     folders: list[str] = []
 
 
+@dataclass(frozen=True, slots=True)
+class MemberFlags:
+    """`+speaker -mute`: what a member starts with."""
+
+    text: str
+    flags: dict[str, bool]
+
+    @classmethod
+    def parse(cls, text: str) -> MemberFlags:
+        return cls(text, member_flags(text))
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class DialRule(Section, frozen=True):
     """Numbers, and the conference that they lead to."""
 
     number: NumberPattern
     conference: str
     profile: str = "default"
-    flags: str = ""
+    flags: MemberFlags = MemberFlags("", {})
 
     def __post_init__(self) -> None:
         try:
-            re.compile(f"(?:{self.number})|").fullmatch("")
             self._expand(re.compile(f"(?:{self.number})|").fullmatch(""))
         except (re.error, IndexError) as error:
             raise ValueError(f"conference '{self.conference}' does not fit the number: {error}") from None

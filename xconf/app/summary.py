@@ -28,7 +28,7 @@ def how_to_dial(settings: Settings) -> Iterator[str]:
         number = example(settings, rule)
         target = f"sip:{number}@{host}{transport}" if number else f"{rule.number} at {host}"
         conference = rule.conference_of(number) if number else rule.conference
-        flags = f", {rule.flags}" if rule.flags else ""
+        flags = f", {rule.flags}" if rule.flags.text else ""
         yield f"{target}  conference {conference}, profile {rule.profile}{flags}"
 
 

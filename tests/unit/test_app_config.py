@@ -1,0 +1,212 @@
+"""The configuration: what is shipped works, and what is wrong is refused with its place and the remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xconf.app import cli, config
+from xconf.app.paths import CONFIG
+from xconf.app.problems import ConfigError
+from xconf.app.summary import how_to_dial
+
+# Lines count from 1: the tests put one fault into this file and expect its line.
+GOOD = r"""node: {name: a}
+sip:
+  listen: [udp://127.0.0.1:5060]
+  allow: [127.0.0.0/8]
+rtp: {address: 127.0.0.1, ports: 16384-16639}
+control: {listen: unix:xconf.sock}
+dialplan:
+  - {number: '(30\d\d)', conference: '\1', flags: +speaker}
+profiles:
+  default:
+    vad: {level: 300}
+  pin: {inherit: default, pin_auth: true, user_pin: '456'}
+controls:
+  default:
+    '#': hangup
+    '9': 'vad-level:+100'
+"""
+
+
+def faults(folder: Path, text: str) -> list[str]:
+    """The lines that refuse this configuration, without the name of its folder."""
+    file = folder / "x.yaml"
+    file.write_text(text)
+    try:
+        config.load(file)
+    except ConfigError as error:
+        return str(error).replace(f"{folder}/", "").splitlines()
+    return []
+
+
+def test_the_good_one_is_good(tmp_path: Path) -> None:
+    assert faults(tmp_path, GOOD) == []
+
+
+def test_the_shipped_one_is_good() -> None:
+    assert config.load(CONFIG).settings.node.name == "a"
+
+
+# what is replaced in GOOD, by what, and the line that refuses it
+REFUSED = [
+    ("node:", "nodes:", "x.yaml:1: nodes: unknown key; did you mean node?"),
+    ("{name: a}", "{name: 1}", "x.yaml:1: node.name: must be text, not 1; put it in quotes"),
+    ("{name: a}", "{name: ''}", "x.yaml:1: node.name: '' is not 1 to 64 characters"),
+    ("{name: a}", "[a]", "x.yaml:1: node: must be keys with values, not a list"),
+    ("  allow", "  alow", "x.yaml:4: sip.alow: unknown key; did you mean allow?"),
+    ("udp://", "sctp://", "x.yaml:3: sip.listen[0]: 'sctp://127.0.0.1:5060' is not like udp://127.0.0.1:5060 or tcp://127.0.0.1:5060"),
+    ("udp://127.0.0.1:5060", "udp://127.0.0.1", "x.yaml:3: sip.listen[0]: 'udp://127.0.0.1' is not like udp://127.0.0.1:5060"),
+    ("udp://127.0.0.1:5060", "udp://127.0.0.1:70000", "x.yaml:3: sip.listen[0]: 'udp://127.0.0.1:70000': port out of range 0-65535"),
+    ("udp://127.0.0.1", "udp://pbx.local", "x.yaml:3: sip.listen[0]: 'pbx.local' is not an IP address"),
+    ("udp://127.0.0.1", "udp://0.0.0.0", "x.yaml:3: sip.listen[0]: 0.0.0.0 means every address; name the one that phones are to send to"),
+    ("[udp://127.0.0.1:5060]", "[]", "x.yaml:2: sip: listen is empty; give at least one address, like udp://127.0.0.1:5060"),
+    ("[udp://127.0.0.1:5060]", "5060", "x.yaml:3: sip.listen: must be a list, not 5060"),
+    ("[127.0.0.0/8]", "[]", "x.yaml:2: sip: nobody may call; give allow, trunks or users"),
+    ("127.0.0.0/8", "127.0.0.0/33", "x.yaml:4: sip.allow[0]: '127.0.0.0/33' is not a network like 10.0.0.0/8 or an address"),
+    ("127.0.0.0/8", "127.0.0.1/8", "x.yaml:4: sip.allow[0]: '127.0.0.1/8' is an address within a network; the network is 127.0.0.0/8"),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  limits: {calls: 0}", "x.yaml:5: sip.limits.calls: 0 is not in 1..100000"),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  limits: {calls: many}", "x.yaml:5: sip.limits.calls: must be a whole number, not 'many'"),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  users: {ann: 1234}", "x.yaml:5: sip.users.ann: must be text, not the value given; put it in quotes"),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  users: {ann: !file no}", "x.yaml:5: sip.users.ann: the file no cannot be read: No such file or directory"),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  users: {ann: !env XCONF_NO}", "x.yaml:5: sip.users.ann: the environment has no variable XCONF_NO; set it before the start"),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  trunks: {x: {}}", "x.yaml:5: sip.trunks.x.address: is missing"),
+    ("address: 127.0.0.1, ", "", "x.yaml:5: rtp.address: is missing"),
+    ("address: 127.0.0.1", "address: '::1'", "x.yaml:5: rtp.address: ::1 is IPv6; media goes over IPv4 for now"),
+    ("16384-16639", "16384", "x.yaml:5: rtp.ports: must be text, not 16384; put it in quotes"),
+    ("16384-16639", "16384..16639", "x.yaml:5: rtp.ports: '16384..16639' is not like 16384-16639"),
+    ("16384-16639", "16384-16387", "x.yaml:5: rtp.ports: '16384-16387' is too small; at least 8 ports are needed, like 16384-16391"),
+    ("16384-16639", "16385-16639", "x.yaml:5: rtp.ports: '16385-16639' must begin even and end odd (RTP and RTCP in pairs), like 16386-16639"),
+    ("16384-16639", "80-99", "x.yaml:5: rtp.ports: '80-99' must go upwards, within 1024-65535"),
+    ("16384-16639}", "16384-16639, relatch: maybe}", "x.yaml:5: rtp.relatch: must be true or false, not 'maybe'"),
+    ("16384-16639}", "16384-16639, media_timeout: -1}", "x.yaml:5: rtp.media_timeout: -1 is not in 0..86400"),
+    ("unix:xconf.sock", "tcp:9000", "x.yaml:6: control.listen: 'tcp:9000' is not like unix:xconf.sock"),
+    (r"(30\d\d)", r"(30\d", r"x.yaml:8: dialplan[0].number: '(30\d' is not a regular expression: missing ), unterminated subpattern at position 0"),
+    (r"'\1'", r"'\2'", r"x.yaml:8: dialplan[0]: conference '\2' does not fit the number: invalid group reference 2 at position 1"),
+    ("flags: +speaker", "flags: +speeker", "x.yaml:8: dialplan[0].flags: no flag 'speeker'; did you mean speaker?"),
+    ("flags: +speaker", "flags: speaker", "x.yaml:8: dialplan[0].flags: 'speaker' needs a + or a - before it"),
+    ("flags: +speaker", "profile: pins", "x.yaml:8: dialplan[0].profile: no profile 'pins'; did you mean pin?"),
+    ("conference: '\\1', ", "", "x.yaml:8: dialplan[0].conference: is missing"),
+    ("{level: 300}", "{level: 5000}", "x.yaml:11: profiles.default.vad.level: 5000 is not in 0..1800"),
+    ("{level: 300}", "{levle: 300}", "x.yaml:11: profiles.default.vad.levle: unknown key; did you mean level?"),
+    ("vad: {level: 300}", "sample_rate: 44100", "x.yaml:11: profiles.default.sample_rate: 44100 is not one of 8000, 16000"),
+    ("vad: {level: 300}", "moh: none.wav", "x.yaml:11: profiles.default.moh: sound 'none.wav' is not in {sounds}"),
+    ("vad: {level: 300}", "user_controls: users", "x.yaml:11: profiles.default.user_controls: no controls 'users'; there is default"),
+    ("inherit: default", "inherit: defualt", "x.yaml:12: profiles.pin.inherit: no profile 'defualt'; did you mean default?"),
+    ("inherit: default", "inherit: pin", "x.yaml:12: profiles.pin.inherit: goes in a circle: pin -> pin"),
+    ("'456'", "456", "x.yaml:12: profiles.pin.user_pin: must be text, not the value given; put it in quotes"),
+    ("'456'", "'45x6'", "x.yaml:12: profiles.pin.user_pin: the value given is not 1 to 10 digits"),
+    (", user_pin: '456'", "", "x.yaml:12: profiles.pin.pin_auth: is true, but there is no PIN; give admin_pin or user_pin"),
+    ("'9': 'vad", "'#': 'vad", "x.yaml:16: controls.default.#: given twice, first in line 15; keep one"),
+    ("'9': 'vad", "'12345678901': 'vad", "x.yaml:16: controls.default.12345678901: must be 1 to 10 of 0-9, *, #, A-D"),
+    ("hangup", "hangpu", "x.yaml:15: controls.default.#: no action 'hangpu'; did you mean hangup?"),
+    ("vad-level:+100", "vad-level:loud", "x.yaml:16: controls.default.9: vad-level: 'loud' is not like +1, -1 or 0"),
+    ("hangup", "5", "x.yaml:15: controls.default.#: must be an action like 'mute' or 'vol-talk:+1'"),
+    ("node: {name: a}", "cluster: {enable: false}", "x.yaml:1: cluster: unknown key; there is control, controls, dialplan, dtmf, log, node, profiles, rtp, sip, sounds"),
+    ("node: {name: a}", "sounds: {path: none}", "x.yaml:1: sounds.path: there is no folder none"),
+    ("node: {name: a}", "dtmf: {folders: [none]}", "x.yaml:1: dtmf.folders[0]: none: no such folder of keypad commands"),
+    ("node: {name: a}", "a: [", "x.yaml:3: not YAML: expected ',' or ']', but got ':'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line"), REFUSED, ids=[line for *_, line in REFUSED])
+def test_a_fault_is_refused_in_one_line(old: str, new: str, line: str, tmp_path: Path) -> None:
+    from xconf.app.paths import SOUNDS
+
+    assert old in GOOD
+    assert faults(tmp_path, GOOD.replace(old, new, 1)) == [line.replace("{sounds}", str(SOUNDS))]
+
+
+def test_all_faults_are_shown_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = GOOD.replace("300}", "5000}").replace("127.0.0.0/8", "x").replace("hangup", "hang")
+    assert [line.split(": ")[1] for line in faults(tmp_path, text)] == [
+        "sip.allow[0]",
+        "profiles.default.vad.level",
+        "controls.default.#",
+    ]
+
+
+def test_a_secret_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "pin").write_text("9876x\n")
+    text = GOOD.replace("'456'", "!file pin").replace("{name: a}", "{name: !file pin}")
+    assert "9876" not in "".join(faults(tmp_path, text))
+
+
+def test_a_socket_path_too_long_for_the_kernel_is_refused(tmp_path: Path) -> None:
+    (line,) = faults(tmp_path, GOOD.replace("xconf.sock", "x" * 120))
+    assert line.startswith("x.yaml:6: control.listen: ")
+    assert line.endswith("a socket's path at most 107; name a shorter one")
+
+
+def test_a_keypad_command_that_does_not_load_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "mine.py").write_text("x = 1\ny = z\n")
+    text = GOOD.replace("node: {name: a}", "dtmf: {folders: [more]}")
+    assert faults(tmp_path, text) == [
+        "x.yaml:1: dtmf.folders[0]: more/mine.py:2: NameError: name 'z' is not defined",
+    ]
+
+
+def test_a_keypad_command_of_ones_own_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "mine.py").write_text(
+        "from xconf.conference.commands import command\n\n\n"
+        "@command('wave')\ndef wave(member):\n    '''Wave to all.'''\n"
+    )
+    text = GOOD.replace("node: {name: a}", "dtmf: {folders: [more]}").replace("hangup", "wave")
+    assert faults(tmp_path, text) == []
+
+
+def test_paths_are_relative_to_the_file_not_to_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "x.yaml").write_text(GOOD)
+    monkeypatch.chdir("/")
+    assert config.load(tmp_path / "x.yaml").socket == tmp_path / "xconf.sock"
+    assert config.socket_path(tmp_path / "x.yaml") == tmp_path / "xconf.sock"
+
+
+def test_the_socket_is_found_in_a_file_with_faults_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(GOOD.replace("300}", "5000}").replace("'456'", "!env XCONF_NO"))
+    assert config.socket_path(tmp_path / "x.yaml") == tmp_path / "xconf.sock"
+
+
+def test_the_first_rule_that_takes_the_whole_number_counts(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(GOOD.replace("profiles:", "  - {number: '.*', conference: lobby}\nprofiles:"))
+    settings = config.load(tmp_path / "x.yaml").settings
+    assert [settings.route(number)[1] for number in ("3000", "30001", "x")] == ["3000", "lobby", "lobby"]  # type: ignore[index]
+
+
+def test_who_may_call_without_a_password(tmp_path: Path) -> None:
+    text = GOOD.replace("[127.0.0.0/8]", "['2001:db8::/32']\n  trunks: {carrier: {address: 192.0.2.10}}")
+    (tmp_path / "x.yaml").write_text(text)
+    sip = config.load(tmp_path / "x.yaml").settings.sip
+    trusted = {host: sip.trusts(host) for host in ("192.0.2.10", "192.0.2.11", "127.0.0.1", "2001:db8::5")}
+    assert trusted == {"192.0.2.10": True, "192.0.2.11": False, "127.0.0.1": False, "2001:db8::5": True}
+
+
+def test_it_says_what_to_dial() -> None:
+    assert list(how_to_dial(config.load(CONFIG).settings)) == [
+        "sip:3000@127.0.0.1  conference 3000, profile default, +speaker",
+        "sip:4000@127.0.0.1  conference 3000, profile default",
+        "sip:5000@127.0.0.1  conference 5000, profile pin",
+    ]
+
+
+def test_check_config_says_ok(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check-config", str(CONFIG)]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{CONFIG}: ok\n")
+    assert "dial     sip:3000@127.0.0.1" in out
+    assert err == ""
+
+
+def test_check_config_prints_the_faults_and_exits_non_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.yaml").write_text(GOOD.replace("300}", "5000}"))
+    assert cli.main(["check-config", str(tmp_path / "x.yaml")]) == 1
+    assert capsys.readouterr() == (
+        "",
+        f"{tmp_path}/x.yaml:11: profiles.default.vad.level: 5000 is not in 0..1800\n",
+    )
