@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bed_audio import read_wav, tone, write_wav
-from bed_phones import Baresip, Linphone
+from bed_audio import read_wav
+from bed_crew import Phones
 from bed_server import ROOT, Server
-from bed_sipp import Outcome, SippRun, run_sipp
 from bed_stalls import StallMonitor
 
 HERE = Path(__file__).parent
@@ -73,46 +72,6 @@ def server(shared_server: Server) -> Iterator[Server]:
     yield shared_server
     shared_server.wait_idle(15)
     shared_server.check_log()
-
-
-class Phones:
-    """Makes phones that end with the test."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._made: list[Baresip | Linphone | SippRun] = []
-
-    def baresip(self, name: str, **options: Any) -> Baresip:
-        """A baresip; `tone=1000` (Hz), with `level` (dBFS RMS), is its microphone for two minutes."""
-        return self._keep(Baresip(self.folder, name, source=self._tone(options), **options))
-
-    def linphone(self, name: str, **options: Any) -> Linphone:
-        """A linphone, with the same options for a tone."""
-        return self._keep(Linphone(self.folder, name, source=self._tone(options), **options))
-
-    def _tone(self, options: dict[str, Any]) -> Path | None:
-        """The file that the tone options, which are taken out, ask for."""
-        frequency, level = options.pop("tone", None), options.pop("level", -18.0)
-        if frequency is None:
-            return options.pop("source", None)
-        path = self.folder / f"tone{frequency}{level}.wav"
-        return path if path.exists() else write_wav(path, tone(frequency, 120, level))
-
-    def sipp(self, scenario: str, server: Server, number: str, **options: Any) -> SippRun:
-        """A run of SIPp that goes on beside the test; `.finish()` waits for it."""
-        return self._keep(SippRun(self.folder, scenario, server.target, number, **options))
-
-    def flow(self, scenario: str, server: Server, number: str, **options: Any) -> Outcome:
-        """A run of SIPp to its end, every call of which must pass."""
-        return run_sipp(self.folder, scenario, server.target, number, **options)
-
-    def _keep(self, phone: Any) -> Any:
-        self._made.append(phone)
-        return phone
-
-    def stop(self) -> None:
-        for phone in self._made:
-            phone.stop()
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from bed_audio import RATE, clicks, find_sound, gaps, hears, tone, tone_level, tone_levels
+from bed_crew import Phones
 from bed_phones import Baresip, Linphone, Recording
 from bed_sipp import mulaw
 from bed_stalls import Stall, StallMonitor, without_stalls
-from conftest import Phones
 
 TONES = [433.0, 1013.0]
 

@@ -1,0 +1,143 @@
+"""SIP call flows by SIPp against the running server, and that every way to end a call leaves nothing behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from bed_audio import tone_level
+from bed_crew import Phones
+from bed_phones import wait_for
+from bed_server import Server
+from bed_sipp import SippRun
+
+SHORT_FLOWS = {
+    "call": "3030",
+    "call-silent": "3030",
+    "hold": "3031",
+    "update": "3032",
+    "late-offer": "3033",
+    "require-100rel": "3034",
+    "session-timer": "3035",
+    "session-timer-short": "3035",
+    "require-unknown": "3036",
+    "no-codec": "3036",
+    "body-unknown": "3036",
+    "no-such-number": "999",
+    "options": "3036",
+    "options-in-call": "3037",
+    "bye-unknown": "3036",
+    "info-unknown": "3037",
+    "info-relay": "3038",
+    "info-dtmf": "3038",
+    "digits-4733": "3038",
+    "cancel-early": "3039",
+    "cancel-before-prack": "3039",
+}
+
+
+@pytest.mark.parametrize("scenario", SHORT_FLOWS)
+def test_flow(server: Server, phones: Phones, scenario: str) -> None:
+    phones.flow(scenario, server, SHORT_FLOWS[scenario], timeout=20)
+
+
+@pytest.mark.parametrize("scenario", ["call", "hold", "late-offer", "session-timer", "options"])
+def test_flow_over_tcp(server: Server, phones: Phones, scenario: str) -> None:
+    phones.flow(scenario, server, SHORT_FLOWS[scenario], timeout=20, transport="t1")
+
+
+def test_three_wrong_pins_end_the_call(server: Server, phones: Phones) -> None:
+    phones.flow("wrong-pins", server, "5030", timeout=50)
+
+
+def test_cancel_at_any_time(server: Server, phones: Phones) -> None:
+    """Forty calls, each cancelled right behind its INVITE, and forty while the server waits for PRACK."""
+    runs = [phones.sipp(name, server, "3040", calls=40, rate=20) for name in ("cancel-early", "cancel-before-prack")]
+    for run in runs:
+        outcome = run.finish()
+        assert (outcome.status, outcome.successful) == (0, 40), outcome.explain()
+
+
+def test_200_calls_of_20_s_and_one_whose_ack_is_lost(server: Server, phones: Phones) -> None:
+    """20 calls a second, none failed; beside them a call without ACK, which the server must end after 32 s."""
+    lost = phones.sipp("lost-ack", server, "3041", timeout=60)
+    many = phones.sipp("call", server, "3042", calls=200, rate=20, duration=20, trace=False, timeout=90)
+    server.wait_members("3042", 200, 25)
+    outcome = many.finish()
+    assert (outcome.status, outcome.successful, outcome.failed) == (0, 200, 0), outcome.explain()
+    outcome = lost.finish()
+    assert outcome.status == 0, outcome.explain()
+
+
+def test_a_killed_phone_is_noticed(server: Server, phones: Phones) -> None:
+    """No BYE, no packets any more: the call ends after the media timeout (10 s here)."""
+    phone = phones.baresip("killed", tone=700)
+    phone.dial(server.uri("3043"))
+    server.wait_members("3043", 1)
+    time.sleep(1)
+    phone.kill()
+    wait_for(lambda: not server.members("3043"), 20, "the killed phone is gone from the conference")
+
+
+def test_kick_and_term_end_calls(server: Server, phones: Phones) -> None:
+    kicked = phones.sipp("server-ends", server, "3044")
+    (member,) = server.wait_members("3044", 1)
+    server.ctl(f"3044 member {member['uuid']} kick")
+    outcome = kicked.finish()
+    assert outcome.status == 0, outcome.explain()
+    ended = phones.sipp("server-ends", server, "3045", calls=5, rate=50)
+    server.wait_members("3045", 5)
+    server.ctl("3045 term")
+    outcome = ended.finish()
+    assert (outcome.status, outcome.successful) == (0, 5), outcome.explain()
+
+
+def test_a_stopping_server_says_bye_to_all(make_server: Callable[..., Server], phones: Phones) -> None:
+    server = make_server()
+    runs: list[SippRun] = [phones.sipp("server-ends", server, "3046", calls=20, rate=50)]
+    phone = phones.baresip("standing", tone=700)
+    phone.dial(server.uri("3046"))
+    server.wait_members("3046", 21)
+    assert server.stop() < 5
+    phone.wait_hungup(2)
+    for run in runs:
+        outcome = run.finish()
+        assert (outcome.status, outcome.successful) == (0, 20), outcome.explain()
+
+
+def test_a_caller_who_is_not_allowed_needs_a_password(make_server: Callable[..., Server], phones: Phones) -> None:
+    """A stranger is challenged; baresip knows the password of alice, and not that of bob."""
+    server = make_server({"sip": {"allow": ["127.0.0.1/32"], "users": {"alice": "s3cret", "bob": "other"}}})
+    alice = phones.baresip("alice", account=";auth_user=alice;auth_pass=s3cret", tone=700)
+    alice.dial(server.uri("3047"))
+    server.wait_members("3047", 1)
+    bob = phones.baresip("bob", account=";auth_user=bob;auth_pass=wrong")
+    bob.start_call(server.uri("3047"))
+    bob.wait_event("CALL_CLOSED", 10)
+    assert len(server.members("3047")) == 1
+    assert "s3cret" not in server.log()
+    alice.hangup()
+    server.wait_idle()
+    server.stop()
+
+
+def test_hold_silences_and_resume_brings_back(server: Server, phones: Phones) -> None:
+    """baresip's own hold button: who is on hold is neither sent to nor heard, and comes back."""
+    ann, bob = phones.baresip("ann", tone=1013), phones.baresip("bob", tone=433)
+    ann.dial(server.uri("3048"))
+    bob.dial(server.uri("3048"))
+    time.sleep(5)
+    ann.hold()
+    held = time.monotonic()
+    time.sleep(3)
+    ann.resume()
+    resumed = time.monotonic()
+    time.sleep(3)
+    for phone in (ann, bob):
+        phone.hangup()
+        phone.stop()
+    heard = bob.recording()
+    assert tone_level(heard.during(held - 1, held), 1013) == pytest.approx(-18, abs=1)
+    assert tone_level(heard.during(held + 2, held + 2.9), 1013) < -50
+    assert tone_level(heard.during(resumed + 1.5, resumed + 2.9), 1013) == pytest.approx(-18, abs=1)
