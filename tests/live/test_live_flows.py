@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from bed_audio import tone_level
@@ -11,6 +12,7 @@ from bed_crew import Phones
 from bed_phones import wait_for
 from bed_server import Server
 from bed_sipp import SippRun
+from bed_stage import Stage
 
 SHORT_FLOWS = {
     "call": "3030",
@@ -39,6 +41,8 @@ SHORT_FLOWS = {
 
 @pytest.mark.parametrize("scenario", SHORT_FLOWS)
 def test_flow(server: Server, phones: Phones, scenario: str) -> None:
+    if scenario == "digits-4733" and os.geteuid():
+        pytest.skip("SIPp sends captures through a raw socket, which only root may open")
     phones.flow(scenario, server, SHORT_FLOWS[scenario], timeout=20)
 
 
@@ -59,25 +63,12 @@ def test_cancel_at_any_time(server: Server, phones: Phones) -> None:
         assert (outcome.status, outcome.successful) == (0, 40), outcome.explain()
 
 
-def test_200_calls_of_20_s_and_one_whose_ack_is_lost(server: Server, phones: Phones) -> None:
-    """20 calls a second, none failed; beside them a call without ACK, which the server must end after 32 s."""
-    lost = phones.sipp("lost-ack", server, "3041", timeout=60)
+def test_200_calls_of_20_s(server: Server, phones: Phones) -> None:
+    """20 calls a second, none failed."""
     many = phones.sipp("call", server, "3042", calls=200, rate=20, duration=20, trace=False, timeout=90)
     server.wait_members("3042", 200, 25)
     outcome = many.finish()
     assert (outcome.status, outcome.successful, outcome.failed) == (0, 200, 0), outcome.explain()
-    outcome = lost.finish()
-    assert outcome.status == 0, outcome.explain()
-
-
-def test_a_killed_phone_is_noticed(server: Server, phones: Phones) -> None:
-    """No BYE, no packets any more: the call ends after the media timeout (10 s here)."""
-    phone = phones.baresip("killed", tone=700)
-    phone.dial(server.uri("3043"))
-    server.wait_members("3043", 1)
-    time.sleep(1)
-    phone.kill()
-    wait_for(lambda: not server.members("3043"), 20, "the killed phone is gone from the conference")
 
 
 def test_kick_and_term_end_calls(server: Server, phones: Phones) -> None:
@@ -141,3 +132,50 @@ def test_hold_silences_and_resume_brings_back(server: Server, phones: Phones) ->
     assert tone_level(heard.during(held - 1, held), 1013) == pytest.approx(-18, abs=1)
     assert tone_level(heard.during(held + 2, held + 2.9), 1013) < -50
     assert tone_level(heard.during(resumed + 1.5, resumed + 2.9), 1013) == pytest.approx(-18, abs=1)
+
+
+def lost_ack(server: Server, phones: Phones) -> None:
+    phones.flow("lost-ack", server, "3001", timeout=60)
+
+
+def session_timer_expires(server: Server, phones: Phones) -> None:
+    phones.flow("session-timer-expires", server, "3002", timeout=110)
+
+
+def killed_phone(server: Server, phones: Phones) -> float:
+    phone = phones.baresip("killed", tone=700)
+    phone.dial(server.uri("3003"))
+    server.wait_members("3003", 1)
+    time.sleep(1)
+    phone.kill()
+    killed = time.monotonic()
+    wait_for(lambda: not server.members("3003"), 30, "the killed phone is gone from the conference")
+    return time.monotonic() - killed
+
+
+SLOW_PARTS = {"lost ACK": lost_ack, "session timer": session_timer_expires, "killed phone": killed_phone}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow_ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Calls whose end takes long to come, on a server of their own, while the other tests of this file run."""
+    server = Server(tmp_path_factory.mktemp("slow"), {"rtp": {"media_timeout": 10}})
+    try:
+        with Stage(server, tmp_path_factory.mktemp("slow-phones"), SLOW_PARTS) as stage:
+            yield stage
+        server.stop()
+    finally:
+        server.kill()
+
+
+def test_a_killed_phone_is_noticed_by_its_silence(slow_ends: Stage) -> None:
+    """No BYE, no packets any more: the call ends after the media timeout (10 s here)."""
+    assert 8 < slow_ends.played("killed phone") < 20
+
+
+def test_a_call_whose_ack_is_lost_ends(slow_ends: Stage) -> None:
+    slow_ends.played("lost ACK")
+
+
+def test_a_session_that_is_not_refreshed_ends(slow_ends: Stage) -> None:
+    slow_ends.played("session timer")
