@@ -102,7 +102,7 @@ def wrong_pins(server: Server, phones: Phones) -> Scene:
     scene = Scene({"wrong": phones.baresip("wrong")})
     scene["wrong"].dial(server.uri("5003"))
     time.sleep(4)
-    for pin in ("111#", "4567#", "45#"):
+    for pin in ("111#", "789#", "45#"):
         scene["wrong"].digits(pin)
         time.sleep(3.5)
     scene["wrong"].wait_hungup(10)
