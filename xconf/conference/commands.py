@@ -49,6 +49,17 @@ def _step(text: str) -> int:
 STEP = Argument("+N|-N|0", _step)
 
 
+def _sound(text: str) -> str:
+    # Playbacks never keep the one who asked for them waiting: `async` is understood, and the rule.
+    sound = text.removesuffix(" async").strip()
+    if not sound:
+        raise ValueError("name a sound, or stop")
+    return sound
+
+
+SOUND = Argument("FILE|tone_stream://… [async] | stop", _sound)
+
+
 def one_of(*words: str) -> Argument:
     """An argument that is one of some words."""
 

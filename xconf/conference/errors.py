@@ -21,6 +21,10 @@ class CommandError(Exception):
     """A command that cannot be done; its text is the one line that its user sees."""
 
 
+class ConferenceError(Exception):
+    """A conference that cannot be had: the text says why."""
+
+
 def near(word: str, known: Iterable[str]) -> str:
     """'; did you mean level?' or else what there is; for the end of a message."""
     names = sorted(known)

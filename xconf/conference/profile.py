@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 from msgspec import Meta, Struct
 
 from xconf.conference.errors import ConfigError, near
+from xconf.media.leg import Agc
 
 MAX_LEVEL = 1800  # of a voice detector's threshold, and of an automatic gain's target
 MAX_NOISE = 10_000
@@ -25,30 +25,20 @@ Spec = Annotated[str, Meta(max_length=512)]
 _AGC = re.compile(r"(\d{1,5}):(\d{1,5}):(\d{1,5}):(\d{1,5})")
 
 
-@dataclass(frozen=True, slots=True)
-class AgcSettings:
-    """Automatic gain. level: the wanted mean of |sample|, 0 = none; below low_level nothing is changed;
-    factor: per cent of a change; margin: how far off the level is well enough.
-    """
+def parse_agc(text: str) -> Agc:
+    """Automatic gain from `level:low-level:factor:margin`. Raises ValueError."""
+    match = _AGC.fullmatch(text)
+    if not match:
+        raise ValueError(f"'{text}' is not like 600:100:3:20 (level:low-level:factor:margin)")
+    level, low, factor, margin = (int(part) for part in match.groups())
+    if max(level, low, margin) > MAX_LEVEL or factor > 100:
+        raise ValueError(f"'{text}': level, low-level and margin are in 0..{MAX_LEVEL}, factor is in 0..100")
+    return Agc(level, low, factor, margin)
 
-    level: int
-    low_level: int
-    factor: int
-    margin: int
 
-    @classmethod
-    def parse(cls, text: str) -> AgcSettings:
-        """From `level:low-level:factor:margin`. Raises ValueError."""
-        match = _AGC.fullmatch(text)
-        if not match:
-            raise ValueError(f"'{text}' is not like 600:100:3:20 (level:low-level:factor:margin)")
-        level, low, factor, margin = (int(part) for part in match.groups())
-        if max(level, low, margin) > MAX_LEVEL or factor > 100:
-            raise ValueError(f"'{text}': level, low-level and margin are in 0..{MAX_LEVEL}, factor is in 0..100")
-        return cls(level, low, factor, margin)
-
-    def __str__(self) -> str:
-        return f"{self.level}:{self.low_level}:{self.factor}:{self.margin}"
+def agc_text(agc: Agc) -> str:
+    """The inverse of `parse_agc`."""
+    return f"{agc.level}:{agc.low_level}:{agc.factor}:{agc.margin}"
 
 
 class Keys(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -69,7 +59,7 @@ class Cng(Keys, frozen=True):
     level: Annotated[int, Meta(ge=0, le=MAX_NOISE)] = 120
 
 
-class Agc(Keys, frozen=True):
+class AgcKeys(Keys, frozen=True):
     """Automatic gain control of those who speak."""
 
     enable: bool = False
@@ -77,13 +67,13 @@ class Agc(Keys, frozen=True):
 
     def __post_init__(self) -> None:
         try:
-            AgcSettings.parse(self.data)
+            parse_agc(self.data)
         except ValueError as error:
             raise ValueError(f"data {error}") from None
 
     @property
-    def settings(self) -> AgcSettings:
-        return AgcSettings.parse(self.data)
+    def settings(self) -> Agc:
+        return parse_agc(self.data)
 
 
 class Profile(Keys, frozen=True):
@@ -97,7 +87,7 @@ class Profile(Keys, frozen=True):
     conference_term_timer: Annotated[int, Meta(ge=0, le=86_400)] = 0
     vad: Vad = Vad()
     cng: Cng = Cng()
-    agc: Agc = Agc()
+    agc: AgcKeys = AgcKeys()
     admin_controls: str = "default"
     user_controls: str = "default"
     digit_timeout: Annotated[float, Meta(ge=0.2, le=30)] = 2.0

@@ -1,0 +1,360 @@
+"""A conference: its members, what they all hear, and how it begins and ends."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from xconf.conference import events
+from xconf.conference.controls import Controls
+from xconf.conference.errors import CommandError
+from xconf.conference.events import Stream
+from xconf.conference.interfaces import Call, Clock, Media, Timer
+from xconf.conference.library import Library
+from xconf.conference.member import LONGEST_GOODBYE, Member, Reason
+from xconf.conference.profile import Profile
+from xconf.conference.settings import Defaults
+from xconf.conference.slot import Slot
+from xconf.media.sources import Sound, SoundError
+
+if TYPE_CHECKING:
+    from xconf.media.plane import Player
+
+log = logging.getLogger(__name__)
+
+SETUP = 40.0  # s that a call may take from INVITE to ACK: an empty conference that is asked for lives as long, at least
+AT_ONCE = 100  # calls that are hung up together when a conference ends,
+PACE = 0.02  # s apart: other conferences do not notice
+
+
+@dataclass(slots=True)
+class House:
+    """What all conferences of a node share."""
+
+    clock: Clock
+    media: Media
+    library: Library
+    events: Stream
+
+
+class Owner(Protocol):
+    """Whoever keeps the conferences."""
+
+    def ending(self, conference: Conference) -> None:
+        """It takes no more members."""
+
+    def closed(self, conference: Conference) -> None:
+        """Nobody is left in it; nothing of it remains."""
+
+
+class Conference:
+    """Made by `Conferences`, its owner."""
+
+    def __init__(
+        self,
+        name: str,
+        profile_name: str,
+        profile: Profile,
+        controls: Mapping[str, Controls],
+        house: House,
+        owner: Owner,
+    ) -> None:
+        self.id = str(uuid.uuid4())
+        self.name = name
+        self.profile_name = profile_name
+        self.profile = profile
+        self.controls = controls
+        self.clock = house.clock
+        self.mix = house.media.create_mix(profile.sample_rate)
+        self.started_at = house.clock.seconds()
+        self.members: dict[str, Member] = {}
+        self.waiting: dict[str, Member] = {}  # in the PIN menu
+        self.leaving: dict[str, Member] = {}  # hear their last prompt
+        self.defaults = Defaults(profile.vad.enable, profile.vad.level, profile.agc.enable, profile.agc.settings)
+        self.alone_sound = profile.alone_sound
+        self.comfort_noise = profile.cng.enable
+        self.playing = ""  # what is played back to all
+        self.ending = ""  # why it ends, once it does
+        self.expected_until = self.started_at + SETUP
+        self._house = house
+        self._owner = owner
+        self._closed = False
+        self._playback = Slot(self.mix)
+        self._tone = Slot(self.mix)
+        self._music: Player | None = None
+        self._alone: Member | None = None  # who has been told that nobody else is here
+        self._timer: Timer | None = None
+        self._set_noise()
+        self.publish(events.ConferenceStarted, id=self.id, profile=profile_name)
+        self._wait_for_members()
+
+    # Members come and go
+
+    def expect(self) -> None:
+        """A call to here is being set up: do not end for want of members meanwhile."""
+        self.expected_until = self.clock.seconds() + SETUP
+        if self.empty:
+            self._wait_for_members()
+
+    def join(self, call: Call, flags: Mapping[str, bool] | None = None) -> Member:
+        """A call that is up comes in, first into the PIN menu where there is one. flags: see `member_flags`."""
+        member = Member(self, call, flags or {})
+        self.waiting[member.id] = member
+        if self.ending:
+            member.leave(Reason.ENDED)
+        else:
+            self._stop_timer()
+            member.start()
+        return member
+
+    def admit(self, member: Member) -> None:
+        """It is a member now."""
+        del self.waiting[member.id]
+        if self.members:
+            self._play_tone(self.profile.member_join)
+        self.members[member.id] = member
+        member.publish(events.MemberJoined, role=member.role)
+        self._settle()
+
+    def retire(self, member: Member) -> None:
+        """It is no member any more, though its call may go on for a prompt."""
+        self.waiting.pop(member.id, None)
+        if self.members.pop(member.id, None) and self.members and not self.ending:
+            self._play_tone(self.profile.member_leave)
+        self.leaving[member.id] = member
+        if not self.ending:
+            self._settle()
+
+    def forget(self, member: Member, reason: str) -> None:
+        """Its call is over."""
+        del self.leaving[member.id]
+        if member.admitted:
+            seconds = round(self.clock.seconds() - member.joined_at, 3)
+            member.publish(events.MemberLeft, reason=reason, seconds=seconds)
+        else:
+            member.publish(events.CallEnded, reason=reason)
+        if self.empty and self.ending:
+            self._close()
+        elif self.empty:
+            self._wait_for_members()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.members or self.waiting or self.leaving)
+
+    @property
+    def everybody(self) -> list[Member]:
+        """All whose calls are up."""
+        return [*self.members.values(), *self.waiting.values(), *self.leaving.values()]
+
+    @property
+    def speakers(self) -> int:
+        """Members that may speak."""
+        return sum(member.settings.speaker for member in self.members.values())
+
+    # What they hear
+
+    def sound(self, spec: str, *, loop: bool = False) -> Sound | None:
+        """A prompt of the profile, or None: there is none, or it cannot be had (which is logged)."""
+        try:
+            return self._house.library.open(spec, self.profile, loop=loop) if spec else None
+        except SoundError as error:
+            log.warning("%s: %s", self.name, error)
+            return None
+
+    def fetch(self, spec: str, then: Callable[[Sound | SoundError], None]) -> None:
+        """Any sound, when it is ready. Raises SoundError."""
+        self._house.library.fetch(spec, self.profile, then)
+
+    def play(self, spec: str) -> None:
+        """Play to all, in place of what was played before. Raises CommandError."""
+        if not self.members:
+            raise CommandError(f"nobody is in {self.name}")
+        try:
+            self.fetch(spec, lambda sound: self._play(spec, sound))
+        except SoundError as error:
+            raise CommandError(str(error)) from None
+
+    def _play(self, spec: str, sound: Sound | SoundError) -> None:
+        if isinstance(sound, SoundError):
+            self._playback_ended(spec, error=str(sound))
+        elif self.members and not self.ending:
+            self.stop_playback()
+            self.playing = spec
+            self.publish(events.PlaybackStarted, member="", sound=spec)
+            self._playback.start(sound, self._played)
+            self._settle()
+
+    def _played(self) -> None:
+        spec, self.playing = self.playing, ""
+        self._playback_ended(spec)
+        self._settle()
+
+    def stop_playback(self) -> bool:
+        """Whether there was one."""
+        stopped = self._playback.stop()
+        if stopped:
+            spec, self.playing = self.playing, ""
+            self._playback_ended(spec, stopped=True)
+            self._settle()
+        return stopped
+
+    def _playback_ended(self, spec: str, *, stopped: bool = False, error: str = "") -> None:
+        self.publish(events.PlaybackEnded, member="", sound=spec, stopped=stopped, error=error)
+
+    def _play_tone(self, spec: str) -> None:
+        # Of a rush of callers one tone is heard, not hundreds on top of one another.
+        sound = None if self._tone.busy else self.sound(spec)
+        if sound is not None:
+            self._tone.start(sound, self._settle)
+
+    def _settle(self) -> None:
+        """Who is alone is told so, and hears music, except while something is played to all."""
+        alone = next(iter(self.members.values())) if len(self.members) == 1 and self._comforts else None
+        busy = self._tone.busy or self._playback.busy
+        if self._alone is not None and (self._alone is not alone or busy):
+            self._alone.announcer.drop("alone")
+            self._alone.leg.tune(None)
+            self._stop_music()
+        if alone is None:
+            self._alone = None
+        elif alone is not self._alone and not busy:
+            self._alone = alone
+            alone.announcer.say("alone", self.profile.member_alone, self._play_music)
+        elif not busy:
+            self._play_music()
+
+    @property
+    def _comforts(self) -> bool:
+        return self.alone_sound and not self.ending
+
+    def _play_music(self) -> None:
+        if self._alone is None:
+            return
+        if self._music is None:
+            sound = self.sound(self.profile.moh, loop=True)
+            self._music = self.mix.broadcast(sound) if sound else None
+        self._alone.leg.tune(self._music)
+
+    def _stop_music(self) -> None:
+        if self._music is not None:
+            self._music.stop()
+            self._music = None
+
+    # Its flags
+
+    @property
+    def flags(self) -> list[str]:
+        """The names of the flags that are on."""
+        states = {
+            "alone-snd": self.alone_sound,
+            "vad": self.defaults.vad,
+            "cng": self.comfort_noise,
+            "agc": self.defaults.agc,
+        }
+        return [name for name, on in states.items() if on]
+
+    def set_flag(self, name: str, on: bool) -> None:
+        """Change a flag, now, for all who have none of their own."""
+        if (name in self.flags) is on:
+            return
+        if name == "alone-snd":
+            self.alone_sound = on
+            self._settle()
+        elif name == "cng":
+            self.comfort_noise = on
+            self._set_noise()
+        else:
+            setattr(self.defaults, name, on)
+            for member in self.members.values():
+                member.apply()
+        self.publish(events.FlagChanged, flag=name, on=on)
+
+    def _set_noise(self) -> None:
+        self.mix.comfort_noise = self.profile.cng.level if self.comfort_noise else 0
+
+    # Its end
+
+    def term(self, reason: str) -> None:
+        """Say goodbye to all, then end. Its name is free at once."""
+        if self.ending:
+            return
+        self._end(reason)
+        for member in tuple(self.waiting.values()):
+            member.leave(Reason.ENDED)
+        if not self.members:
+            self._hang_up()
+            return
+        for member in self.members.values():
+            member.stop_playback()
+            member.announcer.clear()
+            if member.settings.speaker:
+                member.leg.speaker = False
+        # Into the conference: it is encoded once, however many listen.
+        sound = self.sound(self.profile.member_bye)
+        self._timer = self.clock.callLater(LONGEST_GOODBYE if sound else 0, self._hang_up)
+        if sound is not None:
+            self._tone.start(sound, self._said_goodbye)
+
+    def stop(self, reason: str) -> None:
+        """End at once."""
+        self._end(reason)
+        for member in self.everybody:
+            member.leave(reason)
+        self._close()
+
+    def _end(self, reason: str) -> None:
+        self.ending = self.ending or reason
+        self._owner.ending(self)
+        self._stop_timer()
+        self.stop_playback()
+        self._tone.stop()
+        self._settle()
+
+    def _said_goodbye(self) -> None:
+        self._stop_timer()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Some of the calls now, the others shortly."""
+        self._timer = None
+        for member in tuple(self.members.values())[:AT_ONCE]:
+            member.leave(Reason.ENDED)
+        if self.members:
+            self._timer = self.clock.callLater(PACE, self._hang_up)
+        elif self.empty:
+            self._close()
+
+    def _wait_for_members(self) -> None:
+        """The last one left, or nobody came yet: live on for as long as the profile says, 0 = for ever."""
+        self._stop_timer()
+        seconds = self.profile.conference_term_timer
+        if seconds:
+            wait = max(seconds, self.expected_until - self.clock.seconds())
+            self._timer = self.clock.callLater(wait, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        self.stop("empty")
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._stop_timer()
+        self._tone.stop()
+        self.mix.close()
+        self.publish(events.ConferenceEnded, id=self.id, reason=self.ending)
+        self._owner.closed(self)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def publish(self, kind: type[events.Event], **fields: Any) -> None:
+        """An event of this conference."""
+        self._house.events.publish(kind, conference=self.name, **fields)

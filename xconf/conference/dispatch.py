@@ -1,0 +1,119 @@
+"""Management commands as they are typed: `list`, `3000 show members`, `3000 member ann flags +mute`."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xconf.conference import management
+from xconf.conference.commands import Command, Reply, Table, commands_of, load_folder
+from xconf.conference.errors import CommandError, near
+from xconf.conference.member import Member
+
+if TYPE_CHECKING:
+    from xconf.conference.conference import Conference
+    from xconf.conference.registry import Conferences
+
+_CALLER = re.compile(r"(?P<name>.*?)\s*<(?P<number>[^<>]*)>")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command gave: text for people, data for programs; not ok: the text is one line that says what was wrong."""
+
+    text: str
+    data: Any = None
+    ok: bool = True
+
+
+def load_table(folders: Iterable[Path]) -> Table:
+    """The management commands, and those of the folders. Raises CommandsError."""
+    table = Table(commands_of(management))
+    for folder in folders:
+        table.add(load_folder(folder))
+    return table
+
+
+def dispatch(node: Conferences, line: str | Sequence[str]) -> Result:
+    """Run one command, given as typed or as words."""
+    try:
+        reply = _run(node, _words(line))
+    except CommandError as error:
+        return Result(str(error), None, False)
+    return Result(reply.text, reply.data)
+
+
+def _words(line: str | Sequence[str]) -> list[str]:
+    try:
+        words = shlex.split(line) if isinstance(line, str) else list(line)
+    except ValueError as error:
+        raise CommandError(f"{str(error).lower()}: {line}") from None
+    if not words:
+        raise CommandError("no command; try help")
+    return words
+
+
+def _run(node: Conferences, words: list[str]) -> Reply:
+    first, *rest = words
+    if first in node.commands.node:
+        return _call(node.commands.node[first], node, rest)
+    conference = node.get(first)
+    if conference is None:
+        # Whoever types one word means a command, whoever types more means a conference.
+        if not rest:
+            raise CommandError(f"no command '{first}'{near(first, node.commands.node)}")
+        raise CommandError(f"no conference '{first}'{near(first, (known.name for known in node))}")
+    return _of_conference(conference, node.commands, rest)
+
+
+def _of_conference(conference: Conference, table: Table, words: list[str]) -> Reply:
+    known = [*table.conference, "member"]
+    if not words:
+        raise CommandError(f"what about {conference.name}? there is {', '.join(known)}")
+    first, *rest = words
+    if first != "member":
+        return _call(_find(first, table.conference, known), conference, rest)
+    if len(rest) < 2:
+        raise CommandError(
+            f"a member and a command are needed: {conference.name} member <member> {'|'.join(table.member)}"
+        )
+    return _call(_find(rest[1], table.member, table.member), find_member(conference, rest[0]), rest[2:])
+
+
+def _find(word: str, table: Mapping[str, Command], known: Iterable[str]) -> Command:
+    if word not in table:
+        raise CommandError(f"no command '{word}'{near(word, known)}")
+    return table[word]
+
+
+def _call(command: Command, target: object, words: Sequence[str]) -> Reply:
+    try:
+        argument = command.parse(" ".join(words))
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    return command(target, argument)
+
+
+def find_member(conference: Conference, word: str) -> Member:
+    """By UUID, or by the name or number of its caller when only one has it. Raises CommandError."""
+    members = {**conference.members, **conference.waiting}
+    if word in members:
+        return members[word]
+    found = [member for member in members.values() if word.casefold() in _names(member)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(member.id for member in found[:5])
+        raise CommandError(f"'{word}' is {len(found)} members of {conference.name}; which? {ids}")
+    callers = [name for member in members.values() for name in _names(member)]
+    raise CommandError(f"no member '{word}' in {conference.name}{near(word, [*members, *callers])}")
+
+
+def _names(member: Member) -> set[str]:
+    caller = member.caller.casefold()
+    match = _CALLER.fullmatch(caller)
+    return {caller, match["name"].strip(' "'), match["number"]} - {""} if match else {caller} - {""}

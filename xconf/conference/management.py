@@ -1,0 +1,129 @@
+"""The commands for whoever runs the server. Those that a caller may want on a key are in the folder `dtmf`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from xconf.conference.commands import SOUND, Argument, Command, Reply, command, one_of
+from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS, parse_flags
+from xconf.conference.member import Reason
+from xconf.conference.profile import parse_agc
+from xconf.conference.show import columns, conference_row, conference_status, member_row, member_status, pairs
+from xconf.media.leg import Agc
+
+if TYPE_CHECKING:
+    from xconf.conference.conference import Conference
+    from xconf.conference.member import Member
+    from xconf.conference.registry import Conferences
+
+_CONFERENCE_FLAGS = Argument(
+    f"[+-]{'|'.join(CONFERENCE_FLAGS)} …", lambda text: parse_flags(text, CONFERENCE_FLAGS), optional=True
+)
+_MEMBER_FLAGS = Argument(f"[+-]{'|'.join(MEMBER_FLAGS)} …", lambda text: parse_flags(text, MEMBER_FLAGS), optional=True)
+
+
+def _setting(text: str) -> Agc:
+    name, _, value = text.partition(" ")
+    if name != "agc":
+        raise ValueError(f"'{name}' cannot be set; there is agc")
+    return parse_agc(value.strip())
+
+
+_SETTING = Argument("agc level:low-level:factor:margin", _setting)
+
+
+@command("list", scope="node")
+def list_conferences(node: Conferences) -> Reply:
+    """All conferences: who is in them, and how one gets in."""
+    rows = [conference_row(conference) for conference in node]
+    return Reply(columns(rows) if rows else "no conferences", rows)
+
+
+@command("help", scope="node", argument=Argument("WORD", str, optional=True))
+def show_help(node: Conferences, word: str) -> Reply:
+    """All commands, or those that have to do with a word."""
+    places = (
+        ("", node.commands.node),
+        ("<conference> ", node.commands.conference),
+        ("<conference> member <member> ", node.commands.member),
+    )
+    entries = [(prefix + entry.usage, entry) for prefix, table in places for entry in table.values()]
+    found = [(usage, entry) for usage, entry in entries if word.lower() in f"{usage} {entry.doc}".lower()]
+    text = "\n".join(f"{usage}\n    {entry.doc}" for usage, entry in found)
+    return Reply(text or f"no command has to do with '{word}'", [_told(usage, entry) for usage, entry in found])
+
+
+def _told(usage: str, entry: Command) -> dict[str, str]:
+    return {"command": entry.name, "scope": entry.scope, "usage": usage, "help": entry.doc}
+
+
+@command("term", scope="conference")
+def term(conference: Conference) -> Reply:
+    """Says goodbye to all, and ends the conference."""
+    members = len(conference.members)
+    conference.term("ended by an operator")
+    return Reply(f"{conference.name} ends, with {members} members", {"id": conference.id, "members": members})
+
+
+@command("show", scope="conference", argument=one_of("status", "members", "waiting"))
+def show(conference: Conference, what: str) -> Reply:
+    """How it is set, who is in it, or who is asked for a PIN."""
+    if what == "status":
+        status = conference_status(conference)
+        return Reply(pairs(status), status)
+    members = conference.members if what == "members" else conference.waiting
+    rows = [member_row(member) for member in members.values()]
+    return Reply(columns(rows) if rows else f"no {'members' if what == 'members' else 'callers wait'}", rows)
+
+
+@command("playback", scope="conference", argument=SOUND)
+def play_to_all(conference: Conference, sound: str) -> str:
+    """Plays a sound to all, or stops what is played."""
+    if sound == "stop":
+        return "stopped" if conference.stop_playback() else "nothing was played"
+    conference.play(sound)
+    return f"playing {sound}"
+
+
+@command("flags", scope="conference", argument=_CONFERENCE_FLAGS)
+def set_conference_flags(conference: Conference, flags: Mapping[str, bool]) -> Reply:
+    """Sets flags of a conference with +, clears them with -, and shows them."""
+    for name, on in flags.items():
+        conference.set_flag(name, on)
+    return _flags(conference.flags)
+
+
+@command("flags", argument=_MEMBER_FLAGS)
+def set_member_flags(member: Member, flags: Mapping[str, bool]) -> Reply:
+    """Sets flags of a member with +, clears them with -, and shows them."""
+    for name, on in flags.items():
+        member.set_flag(name, on)
+    return _flags(member.flags)
+
+
+def _flags(flags: list[str]) -> Reply:
+    return Reply(f"flags: {' '.join(flags) or 'none'}", flags)
+
+
+@command("kick")
+def kick(member: Member) -> str:
+    """Tells a member that it is removed, and hangs up."""
+    member.depart(Reason.KICKED, "member_kicked")
+    return f"kicked {member.id}"
+
+
+@command("status")
+def status(member: Member) -> Reply:
+    """How a member is set, and how its sound fares."""
+    row = member_status(member)
+    return Reply(pairs(row), row)
+
+
+@command("set", argument=_SETTING)
+def set_agc(member: Member, agc: Agc) -> str:
+    """Sets a member's automatic gain, and switches it on."""
+    member.settings.agc_settings = agc
+    member.settings.agc = True
+    member.apply()
+    return f"agc of {member.id} is set"

@@ -1,0 +1,301 @@
+"""A member: one call in a conference, from the PIN menu to the goodbye."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from xconf.conference import events
+from xconf.conference.announcer import Announcer
+from xconf.conference.controls import DIGITS, Action, Controls
+from xconf.conference.digits import Collector
+from xconf.conference.errors import CommandError
+from xconf.conference.interfaces import Call, Timer
+from xconf.conference.pin import PinMenu
+from xconf.conference.settings import Settings
+from xconf.media.sources import Sound, SoundError
+
+if TYPE_CHECKING:
+    from xconf.conference.conference import Conference
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+LONGEST_GOODBYE = 15.0  # s from the last prompt's beginning to the end of the call, whatever happens to the sound
+LONGEST_CALLER = 80
+
+
+class Stage(StrEnum):
+    """Where a member is in its life; it never goes back."""
+
+    WAITING = "waiting"  # in the PIN menu: not counted, not heard
+    IN = "in"
+    LEAVING = "leaving"  # hears its last prompt
+    GONE = "gone"
+
+
+class Reason(StrEnum):
+    """Why a member left."""
+
+    HUNG_UP = "hung up"
+    KEYPAD = "left by keypad"
+    KICKED = "kicked"
+    WRONG_PIN = "wrong PIN"
+    ENDED = "conference ended"
+    STOPPED = "server stopped"
+
+
+class Member:
+    """Made by `Conference.join`. `leave` is the only way out: it frees everything, once, at any moment."""
+
+    def __init__(self, conference: Conference, call: Call, flags: Mapping[str, bool]) -> None:
+        self.id = str(uuid.uuid4())
+        self.conference = conference
+        self.call = call
+        self.leg = call.leg
+        self.caller = "".join(char for char in call.caller if char.isprintable())[:LONGEST_CALLER]
+        self.settings = Settings.of(flags)
+        self.stage = Stage.WAITING
+        self.joined_at = conference.clock.seconds()
+        self.admitted = False
+        self.talking = False
+        self.playing = ""  # what is played back to it
+        self.announcer = Announcer(self.leg, conference.sound)
+        self._collector = Collector(conference.clock, self._controls(), conference.profile.digit_timeout, self._run)
+        self._menu: PinMenu | None = None
+        self._hash_until = 0.0  # a # until then still belongs to the PIN
+        self._goodbye: Timer | None = None
+
+    # Its life
+
+    def start(self) -> None:
+        """The call is up: ask for the PIN, or go in."""
+        self.leg.on_digit = self.digit
+        self.leg.on_talk = self._talk
+        profile = self.conference.profile
+        if not profile.pin_auth or self.settings.auth:
+            self._enter()
+            return
+        pins = {profile.admin_pin: "admin", profile.user_pin: "user"}
+        self._open_menu({pin: role for pin, role in pins.items() if pin}, TRIES)
+
+    def _open_menu(self, pins: Mapping[str, str], tries: int) -> None:
+        conference = self.conference
+        self._menu = PinMenu(
+            conference.clock, self.announcer, conference.profile, pins, tries, self._pin_result, self._pin_failed
+        )
+
+    def _pin_failed(self, attempt: int) -> None:
+        self.publish(events.PinFailed, attempt=attempt)
+
+    def _pin_result(self, role: str | None) -> None:
+        self._menu = None
+        if self.stage is Stage.IN:
+            if role == "admin":
+                self.set_flag("admin", True)
+        elif role is None:
+            self.leave(Reason.WRONG_PIN)
+        else:
+            self.settings.auth = True
+            if role == "admin":
+                self.settings.admin = True
+                self._collector.use(self._controls())
+            self._enter()
+
+    def _enter(self) -> None:
+        self.stage = Stage.IN
+        self.admitted = True
+        self.joined_at = self.conference.clock.seconds()
+        self.settings.apply(self.leg, self.conference.defaults)
+        self.leg.attach(self.conference.mix)
+        self._announce("welcome")
+        self.conference.admit(self)
+
+    def depart(self, reason: str, prompt: str) -> None:
+        """Out of the conference now; the call ends after the prompt (a key of the profile's)."""
+        if self.stage in (Stage.LEAVING, Stage.GONE):
+            return
+        self._free()
+        self.announcer.clear()
+        self.conference.retire(self)
+        self.stage = Stage.LEAVING
+        self._goodbye = self.conference.clock.callLater(LONGEST_GOODBYE, self._give_up, reason)
+        self.announcer.say("goodbye", getattr(self.conference.profile, prompt), lambda: self.leave(reason))
+
+    def _give_up(self, reason: str) -> None:
+        self._goodbye = None
+        self.leave(reason)
+
+    def leave(self, reason: str) -> None:
+        """Out, now, and the call ends. Frees everything; may be called at any moment, and again."""
+        if self.stage is Stage.GONE:
+            return
+        if self.stage is not Stage.LEAVING:
+            self._free()
+            self.conference.retire(self)
+        self.stage = Stage.GONE
+        self.announcer.close()
+        self.leg.on_digit = self.leg.on_talk = None
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+            self._goodbye = None
+        self.conference.forget(self, reason)
+        self.call.hangup(reason)
+
+    def _free(self) -> None:
+        if self._menu is not None:
+            self._menu.close()
+            self._menu = None
+        self._collector.close()
+        self._talk(False)
+        self.stop_playback()
+        self.leg.tune(None)
+        self.leg.attach(None)
+
+    # What comes from its telephone
+
+    def digit(self, digit: str) -> None:
+        """A key was pressed, however that was told."""
+        if digit not in DIGITS or self.stage not in (Stage.WAITING, Stage.IN):
+            return
+        now = self.conference.clock.seconds()
+        if self._menu is not None:
+            self._hash_until = 0.0 if digit == "#" else now + self.conference.profile.digit_timeout
+            self._menu.digit(digit)
+            return
+        rest_of_pin = digit == "#" and now < self._hash_until
+        self._hash_until = 0.0
+        if not rest_of_pin:
+            self.publish(events.DigitPressed, digit=digit)
+            self._collector.feed(digit)
+
+    def _run(self, action: Action) -> None:
+        error = ""
+        try:
+            action.command(self, action.argument)
+        except CommandError as refusal:
+            error = str(refusal)
+        except Exception:
+            log.exception("command %s of %s failed", action.text, self.call.call_id)
+            error = "failed"
+        self.publish(events.CommandRun, command=action.text, error=error)
+
+    def _talk(self, on: bool) -> None:
+        if on != self.talking and self.stage is Stage.IN:
+            self.talking = on
+            self.publish(events.TalkStarted if on else events.TalkStopped)
+
+    # What commands do
+
+    @property
+    def role(self) -> str:
+        if self.settings.admin:
+            return "admin"
+        return "speaker" if self.settings.speaker else "listener"
+
+    @property
+    def flags(self) -> list[str]:
+        """The names of the flags that are on."""
+        return self.settings.flags(self.conference.defaults)
+
+    def set_flag(self, name: str, on: bool) -> None:
+        """Change a flag, now; it is told to the member if it makes a difference. Raises CommandError."""
+        if name == "auth":
+            self._set_auth(on)
+            return
+        if getattr(self.settings, name) is on:
+            return
+        setattr(self.settings, name, on)
+        self.apply()
+        if name == "admin":
+            self._collector.use(self._controls())
+        if name == "speaker" and not on:
+            self._talk(False)
+        self.publish(events.MemberFlagChanged, flag=name, on=on)
+        # Nobody hears a listener: that it is muted makes no difference to it.
+        if name in ("speaker", "admin", "deaf") or (name == "mute" and self.settings.speaker):
+            self._announce(name if on else f"un{name}")
+
+    def _set_auth(self, on: bool) -> None:
+        """Let a caller in who is in the PIN menu."""
+        if not on:
+            raise CommandError("auth cannot be taken from a member; kick it instead")
+        if self.settings.auth:
+            return
+        self.settings.auth = True
+        self.publish(events.MemberFlagChanged, flag="auth", on=True)
+        if self.stage is Stage.WAITING and self._menu is not None:
+            self._menu.close()
+            self._pin_result("user")
+
+    def apply(self) -> None:
+        """Bring the leg in line with what has changed, for the member or for the whole conference."""
+        if self.stage is Stage.IN:
+            self.settings.apply(self.leg, self.conference.defaults)
+
+    def ask_admin_pin(self) -> None:
+        """Ask the member for the admin PIN; with it, it becomes an admin. Raises CommandError."""
+        self.require_in()
+        pin = self.conference.profile.admin_pin
+        if pin is None:
+            raise CommandError("the conference has no admin PIN")
+        if self._menu is None and not self.settings.admin:
+            self._open_menu({pin: "admin"}, 1)
+
+    def require_in(self) -> None:
+        """Raises CommandError when it is not in the conference (yet, or any more)."""
+        if self.stage is not Stage.IN:
+            raise CommandError(f"{self.id} is not in the conference: {self.stage}")
+
+    def play(self, spec: str) -> None:
+        """Play to this member alone, in place of what it played before. Raises CommandError."""
+        self.require_in()
+
+        def ready(sound: Sound | SoundError) -> None:
+            if self.stage is Stage.IN:
+                self._play(spec, sound)
+
+        try:
+            self.conference.fetch(spec, ready)
+        except SoundError as error:
+            raise CommandError(str(error)) from None
+
+    def _play(self, spec: str, sound: Sound | SoundError) -> None:
+        if isinstance(sound, SoundError):
+            self._playback_ended(spec, error=str(sound))
+            return
+        self.stop_playback()
+        self.playing = spec
+        self.conference.publish(events.PlaybackStarted, member=self.id, sound=spec)
+        self.announcer.play(sound, self._played)
+
+    def _played(self) -> None:
+        spec, self.playing = self.playing, ""
+        self._playback_ended(spec)
+
+    def stop_playback(self) -> bool:
+        """Whether there was one."""
+        stopped = self.announcer.stop_playback()
+        if stopped:
+            spec, self.playing = self.playing, ""
+            self._playback_ended(spec, stopped=True)
+        return stopped
+
+    def _playback_ended(self, spec: str, *, stopped: bool = False, error: str = "") -> None:
+        self.conference.publish(events.PlaybackEnded, member=self.id, sound=spec, stopped=stopped, error=error)
+
+    def _announce(self, what: str) -> None:
+        if self.stage is Stage.IN:
+            topic = what.removeprefix("un")
+            self.announcer.say(topic, getattr(self.conference.profile, f"member_{what}"))
+
+    def _controls(self) -> Controls:
+        profile = self.conference.profile
+        return self.conference.controls[profile.admin_controls if self.settings.admin else profile.user_controls]
+
+    def publish(self, kind: type[events.MemberEvent], **fields: Any) -> None:
+        """An event of this member."""
+        self.conference.publish(kind, member=self.id, caller=self.caller, call_id=self.call.call_id, **fields)
