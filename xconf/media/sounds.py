@@ -40,10 +40,14 @@ class Sounds:
             return Clip(tone_stream(spec, rate), rate, loop=loop)
         return Clip(self._samples[spec, rate], rate, loop=loop)
 
+    def find(self, spec: str, rate: int) -> Path | None:
+        """The file of a sound, the one made for that rate first."""
+        return next((p for p in (self._folder / str(rate) / spec, self._folder / spec) if p.is_file()), None)
+
     def _decode(self, spec: str, rate: int) -> Samples:
         if "://" in spec:
             raise SoundError(f"sound {spec!r}: only files and tone_stream:// are played")
-        path = next((p for p in (self._folder / str(rate) / spec, self._folder / spec) if p.is_file()), None)
+        path = self.find(spec, rate)
         if path is None:
             raise SoundError(f"sound {spec!r} is not in {self._folder}")
         return decode_file(path, rate)
