@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -129,48 +129,39 @@ class Server:
     def members(self, conference: str) -> list[dict[str, Any]]:
         """The members of a conference, as `show members` has them; none when there is no such conference."""
         try:
-            members = self.data(f"{conference} show members")
+            members: list[dict[str, Any]] = self.data(f"{conference} show members")
         except CommandError:
             return []
-        return list(members["members"] if isinstance(members, dict) else members)
+        return members
 
     def wait_members(self, conference: str, count: int, timeout: float = 10) -> list[dict[str, Any]]:
         """Wait until a conference has so many members."""
         wait_for(lambda: len(self.members(conference)) == count, timeout, f"{count} members in {conference}")
         return self.members(conference)
 
-    def counts(self) -> dict[str, int]:
-        """What the server holds now: calls, legs, dialogs, transactions, timers ... by name."""
-        found: dict[str, int] = {}
-
-        def collect(value: Any, name: str) -> None:
-            if isinstance(value, Mapping):
-                for key, item in value.items():
-                    collect(item, f"{name}.{key}" if name else str(key))
-            elif isinstance(value, int) and not isinstance(value, bool):
-                found[name] = value
-
-        collect(self.data("status"), "")
-        return found
-
-    def held(self, *names: str) -> dict[str, int]:
-        """Of the counts, those that are not zero and whose last word is one of the names."""
-        return {name: count for name, count in self.counts().items() if count and name.split(".")[-1] in names}
+    def held(self) -> dict[str, int]:
+        """What the server keeps for calls now, as `room.thing` (or calls, members): those that are not zero."""
+        status = self.data("status")
+        held = {f"{room}.{thing}": count for room, things in status["held"].items() for thing, count in things.items()}
+        held |= {name: status[name] for name in ("calls", "members", "speakers")}
+        return {name: count for name, count in held.items() if count}
 
     def wait_idle(self, timeout: float = 5) -> None:
-        """Wait until no call, member, leg or dialog is left."""
-        self._wait_none(("calls", "members", "legs", "rows", "dialogs", "sessions"), timeout)
+        """Wait until nothing is held but what RFC 3261 keeps of finished transactions (up to 32 s), and their timers."""
+        self._wait_none(lambda name: not re.search("transaction|timer|wake", name), timeout)
 
     def wait_nothing_left(self, timeout: float = 45) -> None:
-        """Wait until nothing at all is left; RFC 3261 keeps a finished transaction for up to 32 s."""
-        self.wait_idle()
-        self._wait_none(("transactions", "client_transactions", "server_transactions", "timers"), timeout)
+        """Wait until nothing at all is held."""
+        self._wait_none(lambda name: True, timeout)
 
-    def _wait_none(self, names: tuple[str, ...], timeout: float) -> None:
+    def _wait_none(self, of: Callable[[str], bool], timeout: float) -> None:
+        def left() -> dict[str, int]:
+            return {name: count for name, count in self.held().items() if of(name)}
+
         try:
-            wait_for(lambda: not self.held(*names), timeout, "nothing is left")
+            wait_for(lambda: not left(), timeout, "nothing is left")
         except AssertionError as error:
-            raise AssertionError(f"{error}: {self.held(*names)}\n{self.log()[-3000:]}") from None
+            raise AssertionError(f"{error}: {left()}\n{self.log()[-3000:]}") from None
 
     def check_log(self) -> None:
         """No traceback in the log."""

@@ -76,7 +76,7 @@ class SippRun:
         command = ["sipp", target, "-sf", str(SCENARIOS / f"{scenario}.xml"), "-s", number]
         command += ["-i", self.address, "-p", "5060", "-mi", self.address, "-mp", "30000", "-t", transport]
         command += ["-m", str(calls), "-l", str(calls), "-r", str(rate), "-d", str(round(duration * 1000))]
-        command += ["-nostdin", "-timeout", str(round(self.timeout)), "-timeout_error", "-recv_timeout", "50000"]
+        command += ["-nostdin", "-aa", "-timeout", str(round(self.timeout)), "-timeout_error", "-recv_timeout", "50000"]
         command += ["-trace_stat", "-stf", "statistics.csv", "-fd", "1", "-trace_err", "-error_file", "errors.log"]
         if trace:
             command += ["-trace_msg", "-message_file", "messages.log"]

@@ -64,17 +64,20 @@ def test_cancel_at_any_time(server: Server, phones: Phones) -> None:
 
 
 def test_200_calls_of_20_s(server: Server, phones: Phones) -> None:
-    """20 calls a second, none failed."""
-    many = phones.sipp("call", server, "3042", calls=200, rate=20, duration=20, trace=False, timeout=90)
+    """20 calls a second, a tenth of them speakers, all sending: none failed."""
+    options = {"duration": 20, "trace": False, "timeout": 90}
+    speakers = phones.sipp("call", server, "3042", calls=20, rate=2, **options)
+    listeners = phones.sipp("call", server, "4042", calls=180, rate=18, **options)
     server.wait_members("3042", 200, 25)
-    outcome = many.finish()
-    assert (outcome.status, outcome.successful, outcome.failed) == (0, 200, 0), outcome.explain()
+    for run, calls in ((speakers, 20), (listeners, 180)):
+        outcome = run.finish()
+        assert (outcome.status, outcome.successful, outcome.failed) == (0, calls, 0), outcome.explain()
 
 
 def test_kick_and_term_end_calls(server: Server, phones: Phones) -> None:
     kicked = phones.sipp("server-ends", server, "3044")
     (member,) = server.wait_members("3044", 1)
-    server.ctl(f"3044 member {member['uuid']} kick")
+    server.ctl(f"3044 member {member['id']} kick")
     outcome = kicked.finish()
     assert outcome.status == 0, outcome.explain()
     ended = phones.sipp("server-ends", server, "3045", calls=5, rate=50)
@@ -149,7 +152,7 @@ def killed_phone(server: Server, phones: Phones) -> float:
     time.sleep(1)
     phone.kill()
     killed = time.monotonic()
-    wait_for(lambda: not server.members("3003"), 30, "the killed phone is gone from the conference")
+    wait_for(lambda: not server.members("3003"), 60, "the killed phone is gone from the conference")
     return time.monotonic() - killed
 
 
@@ -169,8 +172,8 @@ def slow_ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 
 def test_a_killed_phone_is_noticed_by_its_silence(slow_ends: Stage) -> None:
-    """No BYE, no packets any more: the call ends after the media timeout (10 s here)."""
-    assert 8 < slow_ends.played("killed phone") < 20
+    """No BYE, no packets any more: after the media timeout (10 s here) it is asked, and has 32 s to answer."""
+    assert 8 < slow_ends.played("killed phone") < 52
 
 
 def test_a_call_whose_ack_is_lost_ends(slow_ends: Stage) -> None:
