@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from twisted.internet import task
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
 from xconf.api import console
@@ -26,8 +27,11 @@ from xconf.api.control import (
     ControlFactory,
     ControlProtocol,
     ControlService,
-    answer,
+    Run,
     clear_the_way,
+)
+from xconf.api.control import (
+    answer as answer_later,
 )
 
 
@@ -45,6 +49,10 @@ def run(command: str | Sequence[str]) -> Said:
     if words[0] == "break":
         raise RuntimeError("a bug")
     return Said(" ".join(words), words)
+
+
+def answer(line: bytes, run: Run) -> bytes:
+    return Deferred.fromCoroutine(answer_later(line, run)).result
 
 
 class Transport(StringTransport):
@@ -150,6 +158,25 @@ def test_a_client_that_reads_again_is_served_again(factory: ControlFactory, cloc
     assert not transport.aborted
     protocol.connectionLost()
     assert clock.getDelayedCalls() == []
+
+
+def test_a_command_that_takes_time_holds_the_next_one_back(clock: task.Clock) -> None:
+    slow: list[Deferred[Said]] = []
+
+    def run_slowly(command: str | Sequence[str]) -> Said | Deferred[Said]:
+        if command != "reload":
+            return run(command)
+        slow.append(Deferred())
+        return slow[-1]
+
+    protocol, transport = connected(ControlFactory(run_slowly, clock))
+    protocol.dataReceived(b"one\nreload\ntwo\n")
+    protocol.dataReceived(b"reload\nthree\n")
+    assert transport.value() == b"one\nOK\n"
+    slow[0].callback(Said("reloaded"))
+    assert transport.value() == b"one\nOK\nreloaded\nOK\ntwo\nOK\n"
+    protocol.connectionLost()
+    slow[1].callback(Said("nobody waits for this"))
 
 
 def test_nobody_else_may_open_the_socket(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from twisted.application.service import Service
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer, IReactorTime, IReactorUNIX
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
@@ -40,7 +41,8 @@ class Outcome(Protocol):
     def ok(self) -> bool: ...
 
 
-Run = Callable[[str | Sequence[str]], Outcome]
+Run = Callable[[str | Sequence[str]], Outcome | Deferred[Any]]
+"""Does a command, now or later."""
 
 
 class ControlError(Exception):
@@ -58,6 +60,7 @@ class ControlProtocol(LineReceiver):
     def __init__(self, server: ControlFactory) -> None:
         self.server = server
         self.impatience: IDelayedCall | None = None
+        self.serving: Deferred[None] | None = None
 
     def connectionMade(self) -> None:
         if len(self.server.clients) >= MAX_CLIENTS:
@@ -72,8 +75,24 @@ class ControlProtocol(LineReceiver):
         self._be_patient()
 
     def lineReceived(self, line: bytes) -> None:
-        if line.strip():
-            self.transport.write(answer(line, self.server.run))
+        if not line.strip():
+            return
+        serving = Deferred.fromCoroutine(self._serve(line))
+        if not serving.called:
+            self.serving = serving
+            super().pauseProducing()
+
+    async def _serve(self, line: bytes) -> None:
+        reply = await answer(line, self.server.run)
+        self.serving = None
+        if self.connected:
+            self.transport.write(reply)
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """The next request, if there is nothing to wait for."""
+        if self.paused and self.serving is None and self.impatience is None:
+            super().resumeProducing()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self.transport.write(f"ERROR a request has at most {MAX_LINE} octets\n".encode())
@@ -86,7 +105,7 @@ class ControlProtocol(LineReceiver):
 
     def resumeProducing(self) -> None:
         self._be_patient()
-        super().resumeProducing()
+        self._go_on()
 
     def stopProducing(self) -> None:
         self._be_patient()
@@ -97,12 +116,14 @@ class ControlProtocol(LineReceiver):
         self.impatience = None
 
 
-def answer(line: bytes, run: Run) -> bytes:
+async def answer(line: bytes, run: Run) -> bytes:
     """The answer to one request, whatever it is; a command that breaks is logged, and does not break the server."""
     text = line.decode("utf-8", "replace").strip()
     as_json = text.startswith("{")
     try:
         outcome = run(_command(text) if as_json else text)
+        if isinstance(outcome, Deferred):
+            outcome = await outcome
         ok, said, data = outcome.ok, outcome.text, outcome.data
     except ValueError as error:
         ok, said, data = False, str(error), None

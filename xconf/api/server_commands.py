@@ -39,8 +39,8 @@ class Server(Protocol):
     def counters(self) -> Mapping[str, int]: ...
     def trace_sip(self, on: bool) -> None: ...
 
-    def reload(self) -> str:
-        """Reads the configuration again; returns what came of it. Raises CommandError, when it has faults."""
+    def reload(self) -> object:
+        """Begins to read the configuration again; the log says what comes of it."""
 
     def shut_down(self) -> None:
         """Ends the server, soon: the answer to who asked for it goes out first."""
@@ -67,7 +67,8 @@ def server_commands(server: Server) -> list[Command]:
 
     def reload(_: object) -> str:
         """Read the configuration again: dial plan, profiles and controls, for conferences made from now on."""
-        return server.reload()
+        server.reload()
+        return "reloading; the log says what comes of it"
 
     def shutdown(_: object) -> str:
         """Hang up all calls, and end the server."""
@@ -105,7 +106,8 @@ def _lines(now: Status) -> list[str]:
 
 def duration(seconds: float) -> str:
     """90061.5 -> 1d 1h 1m 1s"""
-    rest, parts = int(seconds), []
+    rest = int(seconds)
+    parts: list[str] = []
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if rest >= length or parts:
             parts.append(f"{rest // length}{unit}")

@@ -6,10 +6,10 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from xconf.app.problems import ConfigError
+from xconf.app.version import VERSION
 
 USAGE = """\
 usage: xconf COMMAND …
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0 if words else 2
     if words[0] == "--version":
-        print(f"xconf {program_version()}")
+        print(f"xconf {VERSION}")
         return 0
     if words[0] not in COMMANDS:
         return fail(f"there is no command {words[0]}; there are {', '.join(COMMANDS)} (xconf --help)", 2)
@@ -47,14 +47,6 @@ def fail(text: str, status: int = 1) -> int:
     for line in text.splitlines():
         print(f"xconf: {line}", file=sys.stderr)
     return status
-
-
-def program_version() -> str:
-    """The version that is installed."""
-    try:
-        return version("xconf")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def check_config(arguments: Sequence[str]) -> int:

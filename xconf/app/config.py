@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from xconf.conference import controls as controls_room
 from xconf.conference import errors
 from xconf.conference.commands import CommandsError, Table, load_folder
 from xconf.conference.controls import Controls
+from xconf.conference.dispatch import load_table
 from xconf.conference.library import Library
 from xconf.conference.profile import Profile, resolve
 from xconf.media.sounds import Sounds
@@ -43,9 +45,26 @@ class Configuration:
         """The file, as it was named by who started us."""
         return self.document.file
 
+    @property
+    def path(self) -> Path:
+        """The file, wherever the process stands meanwhile."""
+        return self.document.folder / Path(self.document.file).name
 
-def load(file: str | Path) -> Configuration:
-    """Reads a configuration and all that it names. Raises ConfigError with all faults that can be found."""
+    def restart_for(self, fresh: Configuration) -> list[str]:
+        """The keys that differ in another reading of the file, and have an effect only at a start."""
+        old, new = self.settings, fresh.settings
+        keys = [
+            *(("sip", key) for key in ("listen", "realm", "limits")),
+            *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log")),
+        ]
+        return [".".join(key) for key in keys if attrgetter(".".join(key))(old) != attrgetter(".".join(key))(new)]
+
+
+def load(file: str | Path, running: Configuration | None = None) -> Configuration:
+    """Reads a configuration and all that it names. Raises ConfigError with all faults that can be found.
+
+    running: the one in use, when this is a reload; its sounds are in use too, and new ones are added to them.
+    """
     document = read_document(file)
     settings = Converter(document).convert(document.data, Settings, ())
     # Where a section has faults the others are looked at all the same, with that section's defaults.
@@ -54,7 +73,8 @@ def load(file: str | Path) -> Configuration:
     profiles = _profiles(document, raw)
     controls = _controls(document, raw, commands)
     _references(document, raw, profiles, controls)
-    sounds = _sounds(document, raw, profiles)
+    sounds = running.sounds if running else _sound_folder(document, raw)
+    _prepare(document, sounds, profiles)
     socket = _absolute(document, settings.control.listen) if settings is not FAILED else Path()
     document.complain()
     return Configuration(document, settings, profiles, controls, commands, sounds, socket)
@@ -89,7 +109,7 @@ def _absolute(document: Document, listen: SocketPath) -> Path:
 
 def _commands(document: Document, raw: Mapping[str, Any]) -> Table:
     """The keypad's commands: those that come with xconf, and those of the folders that are named."""
-    table = Table()
+    table = load_table([])
     named = _section(raw, "dtmf").get("folders") or []
     folders: list[tuple[KeyPath, Path]] = [(("dtmf",), DTMF)]
     for index, name in enumerate(named if isinstance(named, list) else []):
@@ -164,14 +184,18 @@ def _rule(document: Document, path: KeyPath, rule: Mapping[str, Any], profiles: 
         document.problem((*path, "profile"), f"no profile '{profile}'{errors.near(profile, profiles)}")
 
 
-def _sounds(document: Document, raw: Mapping[str, Any], profiles: Mapping[str, Profile]) -> Sounds:
-    """All sounds that profiles name, decoded."""
+def _sound_folder(document: Document, raw: Mapping[str, Any]) -> Sounds:
     named = _section(raw, "sounds").get("path")
     folder = document.folder / named if isinstance(named, str) else SOUNDS
-    sounds = Sounds(folder)
     if not folder.is_dir():
         document.problem(("sounds", "path"), f"there is no folder {folder}")
-        return sounds
+    return Sounds(folder)
+
+
+def _prepare(document: Document, sounds: Sounds, profiles: Mapping[str, Profile]) -> None:
+    """All sounds that profiles name, decoded."""
+    if ("sounds", "path") in document.failed:
+        return
     library = Library(sounds)
     for name, profile in profiles.items():
         for key, spec in profile.sounds().items():
@@ -179,7 +203,6 @@ def _sounds(document: Document, raw: Mapping[str, Any], profiles: Mapping[str, P
                 sounds.prepare(library.locate(spec, profile), profile.sample_rate)
             except SoundError as error:
                 _once(document, ("profiles", name, key), str(error))
-    return sounds
 
 
 def _once(document: Document, path: KeyPath, text: str) -> None:

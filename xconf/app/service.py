@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from twisted.application.service import MultiService
-from twisted.internet import defer, threads
+from twisted.internet import defer, error, threads
 from twisted.logger import Logger
 
-from xconf.api.control import ControlService
+from xconf.api.control import ControlError, ControlService
 from xconf.api.server_commands import Status, server_commands
-from xconf.app.cli import program_version
+from xconf.app.access import ConfiguredAccess
 from xconf.app.config import Configuration, load
 from xconf.app.logs import take_logging
 from xconf.app.options import Options
 from xconf.app.problems import ConfigError
 from xconf.app.settings import Settings
 from xconf.app.summary import how_to_dial
-from xconf.conference.commands import Reply
+from xconf.app.version import VERSION
+from xconf.calls.inbound import Calls
 from xconf.conference.dispatch import Result, dispatch
-from xconf.conference.errors import CommandError
 from xconf.conference.library import Decode, Decoded, Library
 from xconf.conference.registry import Conferences
 from xconf.media.engine import Engine
 from xconf.media.service import MediaService
-from xconf.rtp.ports import MediaPorts
+from xconf.rtp.ports import MediaPorts, PortError
+from xconf.sip.digest import Challenger
 
-STOP_TIME = 4.5  # seconds for goodbyes; with the rest of the way out less than 5
+STOP_TIME = 4.0  # seconds for goodbyes; with the rest of the way out less than 5
 
 log = Logger()
 
@@ -44,16 +46,6 @@ def makeService(options: Options) -> Server:
     return Server(reactor, options.configuration)
 
 
-def in_a_thread(work: Decode, done: Decoded) -> None:
-    """Decodes a sound file that somebody named, while the tick goes on."""
-    threads.deferToThread(work).addCallbacks(done, lambda failure: done(failure.value))
-
-
-def make_engine(settings: Settings) -> Engine:
-    ports = MediaPorts(settings.rtp.address.host, settings.rtp.ports.first, settings.rtp.ports.last)
-    return Engine(ports, settings.sip.limits.calls, np.random.default_rng(), relatch=settings.rtp.relatch)
-
-
 class Server(MultiService):
     """One node."""
 
@@ -62,28 +54,143 @@ class Server(MultiService):
         settings = configuration.settings
         self.reactor = reactor
         self.configuration = configuration
+        self.started_at = reactor.seconds()
+
         self.media = MediaService(reactor, make_engine(settings))
-        self.conferences = Conferences(
+        self.conferences = make_conferences(reactor, self.media.engine, configuration)
+        self.sip = make_sip(reactor, settings, self._sip_event)
+        self.calls = Calls(
             reactor,
+            self.sip,
             self.media.engine,
-            Library(configuration.sounds, in_a_thread),
-            configuration.profiles,
-            configuration.controls,
-            configuration.commands,
+            self.conferences,
+            ConfiguredAccess(settings),
+            Challenger(settings.sip.realm, secrets.token_bytes(32)),
+            limit=settings.sip.limits.calls,
+            media_address=settings.rtp.address.host,
+            media_timeout=settings.rtp.media_timeout,
         )
         configuration.commands.add(server_commands(self))
-        for part in (self.media, ControlService(configuration.socket, self.run, reactor)):
+        self.control = ControlService(configuration.socket, self.run, reactor)
+        for part in (self.media, self.sip, self.control):
             part.setServiceParent(self)
 
-    def run(self, command: str | Sequence[str]) -> Result:
+    def _sip_event(self, event: object) -> None:
+        self.calls.handle(event)
+
+    def run(self, command: str | Sequence[str]) -> Result | defer.Deferred[Result]:
+        """A command of the management socket."""
+        if command in ("reload", ["reload"]):
+            return self.reload()
         return dispatch(self.conferences, command)
 
     # Start and stop
 
     def startService(self) -> None:
-        super().startService()
-        self.started_at = self.reactor.seconds()
-        signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self._hang_up_signal))
+        try:
+            super().startService()
+            self.calls.start()
+        except (error.CannotListenError, ControlError, PortError) as fault:
+            # Between the look before the start and now somebody else was faster.
+            log.critical("{fault}", fault=fault)
+            raise SystemExit(f"{self.configuration.name}: {fault}") from None
+        signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self.reload))
         for line in how_to_dial(self.configuration.settings):
             log.info("dial {line}", line=line)
         log.info("ready for calls")
+
+    def stopService(self) -> defer.Deferred[Any]:
+        """BYE to all; whoever does not answer in time is not waited for."""
+        log.info("stopping: {calls} calls to end", calls=len(self.calls))
+        gone = self.calls.shutdown()
+        gone.addTimeout(STOP_TIME, self.reactor)
+        gone.addErrback(lambda _: log.warn("{calls} calls did not end in time", calls=len(self.calls)))
+        return gone.addCallback(lambda _: self._stop_parts())
+
+    def _stop_parts(self) -> Any:
+        self.conferences.shutdown()
+        return super().stopService()
+
+    def shut_down(self) -> None:
+        self.reactor.callLater(0, self.reactor.stop)
+
+    # Reload
+
+    def reload(self) -> defer.Deferred[Result]:
+        """Dial plan, profiles, controls and who may call, from the file as it is now; a faulty file changes nothing."""
+        return defer.Deferred.fromCoroutine(self._reload())
+
+    async def _reload(self) -> Result:
+        try:
+            # In a thread: reading and checking takes longer than the tick can wait.
+            fresh = await threads.deferToThread(load, self.configuration.path, self.configuration)
+        except ConfigError as fault:
+            reasons = "; ".join(map(str, fault.problems))
+            log.error("not reloaded, all stays as it was: {reasons}", reasons=reasons)
+            return Result(f"not reloaded, all stays as it was: {reasons}", None, False)
+        outcome = self._adopt(fresh)
+        log.info("{outcome}", outcome=outcome)
+        return Result(outcome)
+
+    def _adopt(self, fresh: Configuration) -> str:
+        restart = self.configuration.restart_for(fresh)
+        self.conferences.reload(fresh.profiles, fresh.controls)
+        self.calls.access = ConfiguredAccess(fresh.settings)
+        return "reloaded" + (f"; only a restart changes {', '.join(restart)}" if restart else "")
+
+    # What the server commands want
+
+    def status(self) -> Status:
+        clock, totals = self.media.clock, self.conferences.totals
+        seen = slice(min(clock.ticks, len(clock.lateness)))
+        late, busy = clock.lateness[seen] * 1000, clock.busy[seen] * 1000
+        median, high, worst = np.percentile(late, (50, 99, 100)).tolist() if late.size else (0.0, 0.0, 0.0)
+        return Status(
+            node=self.configuration.settings.node.name,
+            version=VERSION,
+            uptime=self.reactor.seconds() - self.started_at,
+            calls=len(self.calls),
+            conferences=totals.conferences,
+            members=totals.members,
+            speakers=totals.speakers,
+            ticks=clock.ticks,
+            ticks_missed=clock.missed,
+            lateness_median=median,
+            lateness_99=high,
+            lateness_worst=worst,
+            busy_median=float(np.median(busy)) if busy.size else 0.0,
+            held={
+                "sip": self.sip.user_agent.sizes(),
+                "media": self.media.engine.sizes(),
+                "conference": self.conferences.sizes(),
+            },
+        )
+
+    def counters(self) -> dict[str, int]:
+        engine = self.media.engine
+        return {
+            **{f"sip.{name}": count for name, count in self.sip.user_agent.counters.items()},
+            **{f"calls.{name}": count for name, count in self.calls.counters.items()},
+            **{f"media.{name}": count for name, count in engine.counters.items()},
+            "media.truncated": engine.ports.truncated,
+            "media.unsent": engine.ports.unsent,
+        }
+
+    def trace_sip(self, on: bool) -> None:
+        self.sip.trace = trace if on else None
+
+
+def make_engine(settings: Settings) -> Engine:
+    """Media ports are opened when calls need them."""
+    ports = MediaPorts(settings.rtp.address.host, settings.rtp.ports.first, settings.rtp.ports.last)
+    return Engine(ports, settings.sip.limits.calls, np.random.default_rng(), relatch=settings.rtp.relatch)
+
+
+def make_conferences(reactor: Any, engine: Engine, configuration: Configuration) -> Conferences:
+    library = Library(configuration.sounds, in_a_thread)
+    return Conferences(reactor, engine, library, configuration.profiles, configuration.controls, configuration.commands)
+
+
+def in_a_thread(work: Decode, done: Decoded) -> None:
+    """Decodes a sound file that somebody named, while the tick goes on."""
+    threads.deferToThread(work).addCallbacks(done, lambda failure: done(failure.value))

@@ -76,13 +76,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class MediaAddress:
-    """The IPv4 address of the media ports."""
+    """The IPv4 address of the media ports; 0.0.0.0 for all: each phone is told the one that leads to it."""
 
     host: str
 
     @classmethod
     def parse(cls, text: str) -> MediaAddress:
-        if _address(text).version != 4:
+        if text != "0.0.0.0" and _address(text).version != 4:
             raise ValueError(f"{text} is IPv6; media goes over IPv4 for now")
         return cls(text)
 
