@@ -30,6 +30,7 @@ TICK = 0.02
 SILENT = 250  # ticks without a packet after which another source of the same host is believed
 BASE_PORTS = 2  # legs are spread over so many ports: each has a sender of its own
 _NAME = 16
+_LATER = 1 << 60
 
 
 class Engine:
@@ -49,6 +50,7 @@ class Engine:
         self._legs: dict[int, Leg] = {}
         self._names = np.zeros((capacity, _NAME), np.uint8)
         self._names_address: int = self._names.ctypes.data
+        self._noticed = np.full(capacity, _LATER)  # tick at which a leg began, or was last asked for
         self._keys: dict[int, int] = {}  # leg row -> its key in the source table
         self._hosts: dict[int, tuple[int, int]] = {}  # leg row -> its place in the latches
         self._latches = Latches()
@@ -76,6 +78,7 @@ class Engine:
         row = self._rows.take()
         leg = self._legs[row] = Leg(self, row, port, mix.timeline, mix.plane)
         port.legs += 1
+        self._noticed[row] = self.tick_number
         return leg
 
     @property
@@ -114,6 +117,14 @@ class Engine:
             int(jitter.late[leg.voice]),
             silent,
         )
+
+    def silent_legs(self, seconds: float, limit: int) -> list[Leg]:
+        """Up to `limit` legs from which no packet came for so long; each is named once in that time."""
+        last = np.maximum(self.receiver.last, self._noticed)
+        rows = np.flatnonzero(last < self.tick_number - seconds / TICK)[:limit].tolist()
+        legs = [self._legs[row] for row in rows if self.statistics(self._legs[row]).heard_before(seconds)]
+        self._noticed[rows] = self.tick_number
+        return legs
 
     # What legs ask for
 
@@ -283,6 +294,7 @@ class Engine:
             self._point(row, leg)
             if leg.closed:
                 del self._legs[row]
+                self._noticed[row] = _LATER
                 leg.port.legs -= 1
                 self._rows.give(row)
 

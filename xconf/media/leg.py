@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from xconf.media.mix import Mix
 
 Address = tuple[str, int]
+SAME_PRESS = 50  # ticks
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,10 @@ class LegStatistics:
     late: int = 0
     silent_for: float | None = None  # None: never heard
 
+    def heard_before(self, seconds: float) -> bool:
+        """No packet, RTP or RTCP, within so many seconds."""
+        return self.silent_for is None or self.silent_for >= seconds
+
 
 class Leg:
     """Made by `Engine.create_leg`; all is freed by `close`. Nothing here is done at a tick."""
@@ -74,6 +79,7 @@ class Leg:
         self.mix: Mix | None = None
         self.voice: int | None = None
         self._engine = engine
+        self._pressed = ("", "", 0)  # the last digit, the way it came, its tick
         self._minus: int | None = None
         self._player: Player | None = None
         self._broadcast: Player | None = None
@@ -223,8 +229,13 @@ class Leg:
             return SILENCE
         return self._minus if self.speaking and self._minus is not None else self.mix.row
 
-    def digit(self, digit: str) -> None:
-        """A digit came, as a telephone-event or another way."""
+    def digit(self, digit: str, way: str = "event") -> None:
+        """A key was pressed. Some phones tell it in two ways: what a second way says within a second is the same press."""
+        last, last_way, tick = self._pressed
+        now = self._engine.tick_number
+        if digit == last and way != last_way and now - tick < SAME_PRESS:
+            return
+        self._pressed = digit, way, now
         if self.on_digit is not None:
             self.on_digit(digit)
 
