@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -168,8 +169,8 @@ def test_the_time_line_of_a_leg_has_no_jump_whatever_it_hears(room: Room) -> Non
     room.talk({b: 700.0}, 5)
     fields = [struct.unpack("!BBHII", packet[:12]) for packet in a.packets]
     assert len(fields) == room.ticks
-    assert {(y[2] - x[2]) & 0xFFFF for x, y in zip(fields, fields[1:])} == {1}
-    assert {(y[3] - x[3]) & 0xFFFFFFFF for x, y in zip(fields, fields[1:])} == {160}
+    assert {(y[2] - x[2]) & 0xFFFF for x, y in pairwise(fields)} == {1}
+    assert {(y[3] - x[3]) & 0xFFFFFFFF for x, y in pairwise(fields)} == {160}
     assert len({f[4] for f in fields}) == 1
 
 
