@@ -31,9 +31,9 @@ def line_of(event: LogEvent) -> str | None:
         return None
     when = datetime.fromtimestamp(event["log_time"]).isoformat(" ", "milliseconds")
     level = event["log_level"].name if "log_level" in event else "info"
-    call = f"[{str(event['call_id']).translate(CONTROLS)}] " if event.get("call_id") else ""
-    shown = text.translate(CONTROLS).replace("\n", "\n    | ")
-    return f"{when} {level:<5.5} {call}{shown}\n"
+    call = f"[{' '.join(str(event['call_id']).split())}] " if event.get("call_id") else ""
+    shown = f"{call}{text}".translate(CONTROLS).replace("\n", "\n    | ")
+    return f"{when} {level:<5.5} {shown}\n"
 
 
 def observer(file: TextIO) -> ILogObserver:
