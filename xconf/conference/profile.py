@@ -209,7 +209,7 @@ def _explained(text: str, where: str) -> str:
                 return f"must be {meta.description}, in quotes"
     if get_origin(kind) is Literal:
         return f"must be {' or '.join(map(str, get_args(kind)))}"
-    if isinstance(kind, type) and issubclass(kind, Struct):
+    if text.startswith("Expected `object`"):
         return "must be keys with values"
     if kind is bool:
         return "must be true or false"

@@ -48,7 +48,7 @@ def member_row(member: Member) -> Row:
     """What `show members` tells of a member."""
     settings = member.settings
     return {
-        "id": member.id,
+        "uuid": member.id,
         "role": member.role,
         "flags": member.flags,
         "talking": member.talking,
