@@ -340,6 +340,7 @@ class World:
         assert self.node.sizes()["calls"] == 0
 
     def assert_nothing_left(self) -> None:
+        assert "failed" not in [event.error for event in self.of(events.CommandRun)]
         assert self.node.sizes() == dict.fromkeys(self.node.sizes(), 0)
         assert self.media.mixes == []
         assert self.clock.getDelayedCalls() == []

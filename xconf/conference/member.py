@@ -111,7 +111,7 @@ class Member:
         self.joined_at = self.conference.clock.seconds()
         self.settings.apply(self.leg, self.conference.defaults)
         self.leg.attach(self.conference.mix)
-        self._announce("welcome")
+        self._announce("welcome", "welcome")
         self.conference.admit(self)
 
     def depart(self, reason: str, prompt: str) -> None:
@@ -217,7 +217,8 @@ class Member:
         self.publish(events.MemberFlagChanged, flag=name, on=on)
         # Nobody hears a listener: that it is muted makes no difference to it.
         if name in ("speaker", "admin", "deaf") or (name == "mute" and self.settings.speaker):
-            self._announce(name if on else f"un{name}")
+            said = "muted" if name == "mute" else name
+            self._announce(name, said if on else f"un{said}")
 
     def _set_auth(self, on: bool) -> None:
         """Let a caller in who is in the PIN menu."""
@@ -287,9 +288,8 @@ class Member:
     def _playback_ended(self, spec: str, *, stopped: bool = False, error: str = "") -> None:
         self.conference.publish(events.PlaybackEnded, member=self.id, sound=spec, stopped=stopped, error=error)
 
-    def _announce(self, what: str) -> None:
+    def _announce(self, topic: str, what: str) -> None:
         if self.stage is Stage.IN:
-            topic = what.removeprefix("un")
             self.announcer.say(topic, getattr(self.conference.profile, f"member_{what}"))
 
     def _controls(self) -> Controls:
