@@ -11,6 +11,7 @@ from xconf.sip.syntax import Parameters, format_parameters, is_token, parse_numb
 from xconf.sip.uri import format_host_port, split_host_port
 
 T = TypeVar("T")
+MOST_ELEMENTS = 128
 
 
 def _words(text: str) -> list[str]:
@@ -83,12 +84,13 @@ class Headers:
     Values are strings until asked for: typed values are parsed once and remembered until the fields change.
     """
 
-    __slots__ = ("_index", "_lines", "_typed")
+    __slots__ = ("_index", "_lines", "_typed", "_typed_lists")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._lines: list[Line] = [_line(name, value) for name, value in items]
         self._index: dict[str, list[str]] | None = None
         self._typed: dict[str, Any] = {}
+        self._typed_lists: dict[str, list[Any]] = {}
 
     @classmethod
     def from_lines(cls, lines: list[Line]) -> Headers:
@@ -131,10 +133,12 @@ class Headers:
 
     def typed_list(self, name: str, parse: Callable[[str], T]) -> list[T]:
         """All elements of the field through `parse`, remembered until a field changes: not to be changed in place."""
-        if name not in self._typed:
-            self._typed[name] = [parse(value) for value in self.get_all(name)]
-        found: list[T] = self._typed[name]
-        return found
+        if name not in self._typed_lists:
+            values = self.get_all(name)
+            if len(values) > MOST_ELEMENTS:
+                raise RemoteProtocolError(f"Too many values in {name}")
+            self._typed_lists[name] = [parse(value) for value in values]
+        return self._typed_lists[name]
 
     def add(self, name: str, value: str) -> None:
         """One more line at the end."""
@@ -169,6 +173,7 @@ class Headers:
         self._lines = lines
         self._index = None
         self._typed = {}
+        self._typed_lists = {}
 
     def items(self) -> list[tuple[str, str]]:
         return [(name, value) for _, name, value in self._lines]

@@ -13,15 +13,15 @@ from typing import Literal, TypeVar
 from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.headers import CSeq, Headers, Line, Via, identify
 from xconf.sip.status import phrase
-from xconf.sip.syntax import is_token, parse_number, split_parameters
+from xconf.sip.syntax import is_token, parse_number, split_commas, split_parameters
 from xconf.sip.uri import URI, Address
 
 T = TypeVar("T")
 HeaderItems = Headers | Iterable[tuple[str, str]]
 
 _COPIED_ONCE = ("from", "to", "call-id", "cseq")
-_FOLD = re.compile(r"[ \t]*+\r\n[ \t]++")
-_BARE_LINE_END = re.compile(r"\r(?!\n)|(?<!\r)\n")
+_MOST_LINES = 512
+_FOLD = re.compile(r"\r\n[ \t]+")
 _VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+\Z", re.IGNORECASE)
 
 
@@ -41,10 +41,7 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        vias = self.vias
-        if not vias:
-            raise RemoteProtocolError("Missing Via header field")
-        return vias[0]
+        return self._needed("Via", _top_via)
 
     @property
     def from_(self) -> Address:
@@ -106,6 +103,10 @@ class Message:
         lines = [f"{name}: {value}" for key, name, value in self.headers.lines() if key != "content-length"]
         head = "\r\n".join((self.start_line(), *lines, f"Content-Length: {len(self.body)}", "", ""))
         return head.encode("utf-8", "surrogateescape") + self.body
+
+
+def _top_via(value: str) -> Via:
+    return Via.parse(split_commas(value)[0] if "," in value else value)
 
 
 def _media_type(value: str) -> str:
@@ -231,7 +232,7 @@ def parse_head(head: bytes) -> tuple[Request | Response, int | None]:
     lines, fault = _parse_lines(rest.removesuffix("\r\n"))
     message, start_fault = _start(start, Headers.from_lines(lines))
     fault = start_fault or fault
-    if fault is None and _BARE_LINE_END.search(text):
+    if fault is None and not text.count("\r\n") == text.count("\n") == text.count("\r"):
         fault = RemoteProtocolError("Line end without CR LF")
     if fault is not None:
         raise _refusal(message, fault.reason, fault.status)
@@ -243,9 +244,10 @@ def parse_head(head: bytes) -> tuple[Request | Response, int | None]:
 
 def _parse_lines(text: str) -> tuple[list[Line], RemoteProtocolError | None]:
     """All lines that are header fields, so that the rest can still be answered, and the first fault."""
+    raw_lines = text.split("\r\n", _MOST_LINES) if text else []
+    fault = RemoteProtocolError("Too many header fields") if len(raw_lines) > _MOST_LINES else None
     lines: list[Line] = []
-    fault = None
-    for raw in text.split("\r\n") if text else ():
+    for raw in raw_lines[:_MOST_LINES]:
         name, colon, value = raw.partition(":")
         try:
             if not colon:

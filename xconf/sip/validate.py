@@ -1,0 +1,62 @@
+"""What must be in order before a message is acted upon (RFC 3261 sections 8.1.1, 8.2, 18.1.2; RFC 4475 section 3)."""
+
+from __future__ import annotations
+
+from xconf.sip.errors import RemoteProtocolError
+from xconf.sip.message import Message, Request, Response
+
+METHODS = frozenset(
+    {"ACK", "BYE", "CANCEL", "INFO", "INVITE", "MESSAGE", "NOTIFY"}
+    | {"OPTIONS", "PRACK", "PUBLISH", "REFER", "REGISTER", "SUBSCRIBE", "UPDATE"}
+)
+"""The methods that the RFCs define."""
+
+_ONLY_ONCE = (
+    *("Call-ID", "CSeq", "From", "To", "Max-Forwards", "Content-Type", "Content-Length", "Expires", "Min-SE"),
+    *("Session-Expires", "RAck", "RSeq", "Event", "Refer-To", "Replaces"),
+)
+
+
+def validate(message: Request | Response) -> None:
+    """RemoteProtocolError when the message must not be acted upon, with the status to answer and the request.
+
+    A response that fails is to be dropped. What depends on our abilities (methods, extensions, URI schemes, bodies) is
+    left to the user agent, and so are Max-Forwards of 0 and a missing Max-Forwards, Contact or From tag, which RFC
+    2543 allowed.
+    """
+    try:
+        _validate_common(message)
+        if isinstance(message, Request):
+            _validate_request(message)
+        else:
+            _validate_response(message)
+    except RemoteProtocolError as error:
+        if isinstance(message, Request):
+            error.request = message
+        raise
+
+
+def _validate_common(message: Message) -> None:
+    for name in _ONLY_ONCE:
+        if len(message.headers.values(name)) > 1:
+            raise RemoteProtocolError(f"Several {name} header fields")
+    if not message.call_id:
+        raise RemoteProtocolError("Empty Call-ID")
+    _ = (message.via, message.from_, message.to, message.cseq, message.contacts, message.content_type)
+    _ = message.record_routes
+
+
+def _validate_request(request: Request) -> None:
+    _ = (request.max_forwards, request.routes)
+    if request.uri.headers:
+        raise RemoteProtocolError("Request-URI with headers")
+    if request.contacts == "*" and request.method != "REGISTER":
+        raise RemoteProtocolError("Contact * outside of REGISTER")
+    if request.cseq.method != request.method:
+        # A method from the future may pair otherwise than we know: 501 tells its sender more (RFC 4475 3.1.2.18).
+        raise RemoteProtocolError("CSeq is of another method", 400 if request.method in METHODS else 501)
+
+
+def _validate_response(response: Response) -> None:
+    if len(response.vias) > 1:
+        raise RemoteProtocolError("Response of another client")
