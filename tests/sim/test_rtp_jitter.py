@@ -25,7 +25,7 @@ class Network:
         """arrivals: (time, packet number); ticks at 0.02, 0.04 …"""
         arrivals = sorted(arrivals)
         at = 0
-        when = dict((number, time) for time, number in reversed(arrivals))
+        when = {number: time for time, number in reversed(arrivals)}
         for tick in range(1, ticks + 1):
             now = tick * 0.02
             while at < len(arrivals) and arrivals[at][0] <= now:

@@ -241,6 +241,8 @@ class Engine:
         self.tick_number += 1 + missed
         self._sync()
         self._receive()
+        if not self._legs and not any(plane.playing for plane in self.planes.values()):
+            return  # nobody hears and nothing waits for an end
         for plane in self.planes.values():
             for group in plane.voices.groups.values():
                 if missed:

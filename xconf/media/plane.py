@@ -65,6 +65,11 @@ class Plane:
         return noise.astype(np.float32)
 
     @property
+    def playing(self) -> bool:
+        """Something is played, to anybody."""
+        return bool(self._players)
+
+    @property
     def idle(self) -> bool:
         return not (self._mixes or self._players)
 
