@@ -40,14 +40,6 @@ def list_conferences(node: Conferences) -> Reply:
     return Reply(columns(rows) if rows else "no conferences", rows)
 
 
-@command("status", scope="node")
-def node_status(node: Conferences) -> Reply:
-    """What the server holds: calls, members, and whatever else it counts."""
-    counts = node.counts()
-    flat = {f"{what}.{name}": number for what, numbers in counts.items() for name, number in numbers.items()}
-    return Reply(pairs(flat), counts)
-
-
 @command("help", scope="node", argument=Argument("WORD", str, optional=True))
 def show_help(node: Conferences, word: str) -> Reply:
     """All commands, or those that have to do with a word."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from xconf.conference.commands import Table
@@ -15,8 +15,6 @@ from xconf.conference.library import Library
 from xconf.conference.member import Member, Reason
 from xconf.conference.profile import Profile
 from xconf.media.rows import OutOfRows
-
-Counts = Callable[[], Mapping[str, int]]
 
 LONGEST_NAME = 64
 MOST = 1000
@@ -54,7 +52,6 @@ class Conferences:
         self._limit = limit
         self._conferences: dict[str, Conference] = {}
         self._ending: dict[str, Conference] = {}
-        self._counts: dict[str, Counts] = {"conferences": self.sizes}
 
     def __iter__(self) -> Iterator[Conference]:
         return iter(tuple(self._conferences.values()))
@@ -145,11 +142,3 @@ class Conferences:
             "speakers": totals.speakers,
             "waiting": totals.waiting,
         }
-
-    def count(self, what: str, counts: Counts) -> None:
-        """Have `status` tell of something else too: `what` it is, and what gives its numbers."""
-        self._counts[what] = counts
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """All that is counted on this node."""
-        return {what: dict(counts()) for what, counts in self._counts.items()}
