@@ -69,7 +69,9 @@ def environment() -> dict[str, str]:
 class Server:
     """`twistd -n xconf -c CONFIG` of the programs in `bin`; ends with the `with` block."""
 
-    def __init__(self, config: Path, *, bin: Path = Path(sys.executable).parent, cwd: Path | None = None) -> None:
+    bin_of_tests = Path(sys.executable).parent
+
+    def __init__(self, config: Path, *, bin: Path = bin_of_tests, cwd: Path | None = None) -> None:
         self.config = config
         self.bin = bin
         self.lines: list[str] = []

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TextIO, cast
 
@@ -41,25 +40,32 @@ def observer(file: TextIO) -> ILogObserver:
     return cast(ILogObserver, FileLogObserver(file, line_of))
 
 
-def observer_factory(options: Any) -> Callable[[], ILogObserver] | None:
-    """What twistd's `--logger` would name: to the terminal or `--logfile`; None leaves it to twistd (syslog, --logger).
+class Sink:
+    """Makes the observer that twistd asks for: to the terminal, or to a file that is rotated at SIGUSR1 and at 10 MB."""
 
-    options: twistd's own. A file is rotated at SIGUSR1, and when it has grown to 10 MB.
+    file = ""
+
+    def __call__(self) -> ILogObserver:
+        if self.file in ("", "-"):
+            return observer(sys.stdout)
+        from twisted.internet import reactor
+
+        file = LogFile.fromFullPath(self.file, rotateLength=10_000_000, maxRotatedFiles=9)
+        signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))  # type: ignore[attr-defined]
+        return observer(cast(TextIO, file))
+
+
+sink = Sink()
+
+
+def name_sink(twistd: Any) -> None:
+    """Makes twistd log to `sink`, unless its options want syslog or another --logger.
+
+    twistd takes the name of an observer factory alone, and no arguments for it: so there is one, and it is set here.
     """
-    if options["syslog"] or options["logger"]:
-        return None
-    name = options["logfile"] or ("" if options["nodaemon"] else "twistd.log")
-    if name in ("", "-"):
-        return lambda: observer(sys.stdout)
-    return lambda: observer(_rotating(name))
-
-
-def _rotating(name: str) -> TextIO:
-    from twisted.internet import reactor
-
-    file = LogFile.fromFullPath(name, rotateLength=10_000_000, maxRotatedFiles=9)
-    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))  # type: ignore[attr-defined]
-    return cast(TextIO, file)
+    if not twistd["syslog"] and not twistd["logger"]:
+        sink.file = twistd["logfile"] or ("" if twistd["nodaemon"] else "twistd.log")
+        twistd["logger"] = f"{__name__}.sink"
 
 
 class FromLogging(logging.Handler):

@@ -7,7 +7,7 @@ import sys
 from twisted.python import usage
 
 from xconf.app.config import Configuration, load
-from xconf.app.logs import observer_factory
+from xconf.app.logs import name_sink
 from xconf.app.paths import default_config
 from xconf.app.preflight import check_addresses
 from xconf.app.problems import ConfigError
@@ -27,7 +27,5 @@ class Options(usage.Options):
         except ConfigError as error:
             print(error, file=sys.stderr)
             raise SystemExit(1) from None
-        # twistd asks for the observer after this; there is no other place to name one from a plugin.
-        twistd = self.parent
-        if twistd is not None and (factory := observer_factory(twistd)):
-            twistd["logger"] = factory
+        if self.parent is not None:
+            name_sink(self.parent)

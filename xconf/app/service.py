@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from xconf.app.options import Options
 from xconf.app.problems import ConfigError
 from xconf.app.settings import Settings
 from xconf.app.summary import how_to_dial
+from xconf.app.trace import trace
 from xconf.app.version import VERSION
 from xconf.calls.inbound import Calls
 from xconf.conference.dispatch import Result, dispatch
@@ -30,6 +31,7 @@ from xconf.media.engine import Engine
 from xconf.media.service import MediaService
 from xconf.rtp.ports import MediaPorts, PortError
 from xconf.sip.digest import Challenger
+from xconf.sip.transport import SIPService
 
 STOP_TIME = 4.0  # seconds for goodbyes; with the rest of the way out less than 5
 
@@ -184,6 +186,12 @@ def make_engine(settings: Settings) -> Engine:
     """Media ports are opened when calls need them."""
     ports = MediaPorts(settings.rtp.address.host, settings.rtp.ports.first, settings.rtp.ports.last)
     return Engine(ports, settings.sip.limits.calls, np.random.default_rng(), relatch=settings.rtp.relatch)
+
+
+def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None]) -> SIPService:
+    service = SIPService(reactor, [str(listen) for listen in settings.sip.listen], handle)
+    service.trace = trace if settings.log.sip_trace else None
+    return service
 
 
 def make_conferences(reactor: Any, engine: Engine, configuration: Configuration) -> Conferences:
