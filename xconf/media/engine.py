@@ -21,7 +21,17 @@ from xconf.media.plane import Done, Plane
 from xconf.media.receive import NEVER, Receiver
 from xconf.media.reports import Reports
 from xconf.media.rows import Rows
-from xconf.rtp.ports import MediaPort, MediaPorts, PortError, sockaddr, source_address, source_key
+from xconf.rtp.filter import Wanted, program
+from xconf.rtp.ports import (
+    MediaPort,
+    MediaPorts,
+    PortError,
+    host_number,
+    sockaddr,
+    source_address,
+    source_key,
+    source_number,
+)
 from xconf.rtp.sources import Latches
 
 log = logging.getLogger(__name__)
@@ -29,6 +39,8 @@ log = logging.getLogger(__name__)
 TICK = 0.02
 SILENT = 250  # ticks without a packet after which another source of the same host is believed
 BASE_PORTS = 2  # legs are spread over so many ports: each has a sender of its own
+FEW = 8
+FILTER_EVERY = 5  # ticks between two looks at the kernel's filters
 _NAME = 16
 _LATER = 1 << 60
 
@@ -139,7 +151,9 @@ class Engine:
             return
         receiver, row = self.receiver, leg.row
         receiver.payload_type[row] = media.receive_payload_type
+        self._count_events(leg, -1)
         receiver.event_type[row] = -1 if media.event_payload_type is None else media.event_payload_type
+        self._count_events(leg, 1)
         if addressed and leg.latched == media.remote:
             return
         self._unplace(row)
@@ -151,6 +165,7 @@ class Engine:
             self._latch(leg, media.remote)
         self._hosts[row] = port, host_key
         self._latches.add(port, host_key, row, addressed=addressed)
+        leg.port.stale = True
 
     def open_voice(self, leg: Leg, minus: int) -> int:
         assert leg.media is not None
@@ -159,18 +174,21 @@ class Engine:
         voice = voices.open(leg.row, codec.rate, minus)
         self.receiver.kind[leg.row] = self.receiver.kind_of(voices.groups[codec.rate], codec)
         self.receiver.voice[leg.row] = voice
+        leg.port.stale = True
         self.receiver.reception.reset(leg.row)
         return voice
 
     def close_voice(self, leg: Leg) -> None:
         assert leg.media is not None and leg.voice is not None
         self.receiver.voice[leg.row] = -1
+        leg.port.stale = True
         leg.plane.voices.close(leg.voice, leg.media.codec.rate)
 
     def forget(self, leg: Leg) -> None:
         """The leg is closed: its address is free at once, its row when the next tick has taken it off the fan-out."""
         self._reports.bye(leg, self.ports)
         self._unplace(leg.row)
+        self._count_events(leg, -1)
         self.receiver.forget(leg.row)
         self.touch(leg)
 
@@ -208,6 +226,7 @@ class Engine:
             self._keys[row] = key
         self._names[row] = np.frombuffer(sockaddr(remote), np.uint8)
         leg.latched = remote
+        leg.port.stale = True
         self.touch(leg)
 
     def _drop_key(self, row: int) -> None:
@@ -233,6 +252,37 @@ class Engine:
     def _silent(self, row: int) -> bool:
         return self._relatch and self.tick_number - int(self.receiver.last[row]) > SILENT
 
+    def _count_events(self, leg: Leg, by: int) -> None:
+        payload_type = int(self.receiver.event_type[leg.row])
+        if payload_type >= 0:
+            leg.port.event_types[payload_type] += by
+            leg.port.stale = True
+
+    def _filter(self) -> None:
+        """Have the kernel drop what nobody would listen to. Without its help all is sorted here, with the same result."""
+        stale = [port for port in self.ports.ports if port.stale]
+        if not stale:
+            return
+        sources: dict[int, set[tuple[int, int]]] = {port.index: set() for port in stale}
+        hosts = {port.index: set(self._latches.unaddressed(port.index)) for port in stale}
+        for plane in self.planes.values():
+            for voice in plane.voices.rows():
+                leg = self._legs[int(plane.voices.leg[voice])]
+                if leg.latched is None or not leg.port.stale:
+                    continue
+                place = self._hosts[leg.row]
+                # The few calls of one host pass whole, so that a speaker whose NAT moved him is found again at once.
+                if self._latches.count(*place) <= FEW:
+                    hosts[leg.port.index].add(place[1])
+                else:
+                    sources[leg.port.index].add(source_number(leg.latched))
+        for port in stale:
+            types = frozenset(payload_type for payload_type, legs in port.event_types.items() if legs > 0)
+            whole = frozenset(map(host_number, hosts[port.index]))
+            code = program(Wanted(frozenset(sources[port.index]), whole, types))
+            self.counters["filtered" if port.set_filter(code) and code else "unfiltered"] += 1
+            port.stale = False
+
     # The tick
 
     def tick(self, missed: int, wall: float) -> None:
@@ -240,6 +290,8 @@ class Engine:
         self.ports.settle()
         self.tick_number += 1 + missed
         self._sync()
+        if self.tick_number % FILTER_EVERY == 0:
+            self._filter()
         self._receive()
         if not self._legs and not any(plane.playing for plane in self.planes.values()):
             return  # nobody hears and nothing waits for an end

@@ -21,11 +21,11 @@ class MediaService(Service):
         self.clock = TickClock(reactor, self._tick)
 
     def startService(self) -> None:
-        super().startService()  # type: ignore[no-untyped-call]
+        super().startService()
         self.clock.start()
 
     def stopService(self) -> None:
-        super().stopService()  # type: ignore[no-untyped-call]
+        super().stopService()
         self.clock.stop()
         self.engine.close()
 

@@ -116,6 +116,10 @@ class Voices:
     def used(self) -> int:
         return self._rows.used
 
+    def rows(self) -> list[int]:
+        """The voices in use."""
+        return [voice for group in self.groups.values() for voice in group.members]
+
     def open(self, leg: int, codec_rate: int, minus: int) -> int:
         """A row for a leg that may be heard. Raises OutOfRows."""
         voice = self._rows.take()

@@ -5,12 +5,14 @@ The kernel walks numpy arrays of `mmsghdr`; Python does no work per packet. Linu
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import select
 import socket
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ INLINE = 256  # up to so many packets the reactor's thread sends itself: waking 
 RECEIVE_BUFFER = 8 << 20
 SEND_TIMEOUT = struct.pack("ll", 0, 5000)  # a full send buffer holds a sender up 5 ms at most
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_TIMESTAMPNS = 33, 32, 35
+_SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _MSG_TRUNC = 0x20
 _CONTROL = 64
 
@@ -72,6 +75,16 @@ def source_address(key: int) -> tuple[str, int]:
     return socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big")
 
 
+def source_number(address: tuple[str, int]) -> tuple[int, int]:
+    """An IPv4 address and port as the numbers that a filter compares."""
+    return int.from_bytes(socket.inet_aton(address[0]), "big"), address[1]
+
+
+def host_number(host: int) -> int:
+    """The upper half of a source's key as the number that a filter compares."""
+    return int.from_bytes(host.to_bytes(4, "little"), "big")
+
+
 def _bind(address: tuple[str, int], receive_buffer: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -99,6 +112,23 @@ class MediaPort:
     rtcp: socket.socket
     fanout: FanOut = field(default_factory=FanOut)
     legs: int = 0  # that have it as their port
+    event_types: Counter[int] = field(default_factory=Counter)  # their payload types for telephone-events
+    stale: bool = True  # the kernel's filter is not what the legs want
+
+    def set_filter(self, code: bytes | None) -> bool:
+        """Attach a kernel filter (see `filter`) in place of the one before; None: take all.
+
+        False when the kernel does not take it (net.core.optmem_max bounds its size): then all is taken.
+        """
+        if code is not None:
+            kept = ctypes.create_string_buffer(code)
+            head = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(kept))
+            with contextlib.suppress(OSError):
+                self.rtp.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+                return True
+        with contextlib.suppress(FileNotFoundError):  # there was none
+            self.rtp.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        return code is None
 
     def close(self) -> None:
         self.rtp.close()

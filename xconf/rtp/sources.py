@@ -96,6 +96,14 @@ class Latches:
         if not legs:
             self._legs.pop((port, host), None)
 
+    def count(self, port: int, host: int) -> int:
+        """Legs of that host at that port."""
+        return len(self._legs.get((port, host), ()))
+
+    def unaddressed(self, port: int) -> list[int]:
+        """Hosts of legs at that port whose first packet will tell where they are."""
+        return [host for place, host in self._unaddressed if place == port]
+
     def find(self, port: int, host: int, silent: Callable[[int], bool]) -> int | None:
         """The one leg that a packet of an unknown source of that host can belong to."""
         unheard = self._unheard.get((port, host))
