@@ -61,8 +61,10 @@ class Node:
         self.engine = Engine(MediaPorts("127.0.0.1", 21000, 21099), 16, np.random.default_rng(1))
         table = load_table([DTMF])
         profiles = resolve({"default": {"member_welcome": "tone_stream://%(100,0,500)"}})
-        library = Library(Sounds(SOUNDS))
-        library.prepare("default", profiles["default"])
+        sounds = Sounds(SOUNDS)
+        library = Library(sounds)
+        for spec in profiles["default"].sounds().values():
+            sounds.prepare(spec, 8000)
         self.conferences = Conferences(self.clock, self.engine, library, profiles, build({}, table), table)
         self.callers: list[Caller] = []
 

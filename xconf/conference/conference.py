@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from xconf.conference import events
@@ -270,7 +271,8 @@ class Conference:
         else:
             setattr(self.defaults, name, on)
             for member in self.members.values():
-                member.apply()
+                if member.settings.speaker:
+                    member.apply()
         self.publish(events.FlagChanged, flag=name, on=on)
 
     def _set_noise(self) -> None:
@@ -321,7 +323,7 @@ class Conference:
     def _hang_up(self) -> None:
         """Some of the calls now, the others shortly."""
         self._timer = None
-        for member in tuple(self.members.values())[:AT_ONCE]:
+        for member in tuple(islice(self.members.values(), AT_ONCE)):
             member.leave(Reason.ENDED)
         if self.members:
             self._timer = self.clock.callLater(PACE, self._hang_up)

@@ -100,17 +100,18 @@ def _call(command: Command, target: object, words: Sequence[str]) -> Reply:
 
 def find_member(conference: Conference, word: str) -> Member:
     """By UUID, or by the name or number of its caller when only one has it. Raises CommandError."""
-    members = {**conference.members, **conference.waiting}
-    if word in members:
-        return members[word]
-    found = [member for member in members.values() if word.casefold() in _names(member)]
+    known = conference.members.get(word) or conference.waiting.get(word)
+    if known is not None:
+        return known
+    members = [*conference.members.values(), *conference.waiting.values()]
+    found = [member for member in members if word.casefold() in _names(member)]
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(member.id for member in found[:5])
         raise CommandError(f"'{word}' is {len(found)} members of {conference.name}; which? {ids}")
-    callers = [name for member in members.values() for name in _names(member)]
-    raise CommandError(f"no member '{word}' in {conference.name}{near(word, [*members, *callers])}")
+    names = (name for member in members for name in (*_names(member), member.id))
+    raise CommandError(f"no member '{word}' in {conference.name}{near(word, names)}")
 
 
 def _names(member: Member) -> set[str]:

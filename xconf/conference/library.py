@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from xconf.conference.errors import ConfigError
 from xconf.conference.profile import Profile
 from xconf.media.sounds import decode_file
 from xconf.media.sources import Clip, Samples, Sound, SoundError
@@ -35,25 +34,13 @@ class Library:
         self._sounds = sounds
         self._aside = aside
 
-    def prepare(self, name: str, profile: Profile) -> None:
-        """Make the sounds of a profile ready. Reads files. Raises ConfigError with the key of the one that is amiss."""
-        for key, spec in profile.sounds().items():
-            try:
-                self._sounds.prepare(self.locate(spec, profile), profile.sample_rate)
-            except SoundError as error:
-                raise ConfigError(("profiles", name, key), str(error)) from None
-
     def locate(self, spec: str, profile: Profile) -> str:
-        """The sound's name below the folder of all sounds: with the profile's prefix. Raises SoundError."""
-        if "://" in spec:
-            return spec
+        """The name of a sound below the folder of all sounds: with the profile's prefix where there is such a file."""
         prefix, rate = profile.sound_prefix.rstrip("/"), profile.sample_rate
-        if not prefix or spec.startswith("/"):
+        if not prefix or "://" in spec or spec.startswith("/"):
             return spec
-        for place in (f"{prefix}/{rate}/{spec}", f"{prefix}/{spec}"):
-            if self._sounds.find(place, rate):
-                return place
-        raise SoundError(f"sound {spec!r} is not in {prefix}")
+        places = (f"{prefix}/{rate}/{spec}", f"{prefix}/{spec}")
+        return next((place for place in places if self._sounds.find(place, rate)), spec)
 
     def open(self, spec: str, profile: Profile, *, loop: bool = False) -> Sound:
         """A producer of a prepared sound, or of a tone. Raises SoundError."""
@@ -64,9 +51,11 @@ class Library:
         no such sound.
         """
         rate = profile.sample_rate
-        if "://" in spec:
+        if spec.startswith("tone_stream://"):
             then(self._sounds.open(spec, rate))
             return
+        if "://" in spec:
+            raise SoundError(f"sound {spec!r}: only files and tone_stream:// are played")
         path = self._sounds.find(self.locate(spec, profile), rate)
         if path is None:
             raise SoundError(f"no sound {spec!r}")
