@@ -13,7 +13,7 @@ from xconf.media.codecs import CODECS
 from xconf.media.leg import Leg, LegMedia
 from xconf.sip import offer_answer
 from xconf.sip.offer_answer import Agreed, Codec
-from xconf.sip.sdp import SessionDescription
+from xconf.sip.sdp import SessionDescription, revised
 from xconf.sip.session import Session
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+UNSPECIFIED = ("0.0.0.0", "::")
 NARROW = [Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("L16", 8000)]
 WIDE = [Codec("L16", 16000), *NARROW]
 
@@ -35,7 +36,7 @@ def plausible(address: str, source: str) -> bool:
     if address == source:
         return True
     try:
-        return ipaddress.ip_address(address).is_global
+        return ipaddress.ip_address(address).is_global  # of IPv4: not private, not loopback
     except ValueError:
         return False
 
@@ -50,7 +51,7 @@ class Call:
         self.caller = caller
         self.member: Member | None = None
         self.agreed: Agreed | None = None
-        self.local: SessionDescription | None = None
+        self._local: SessionDescription | None = None
         self._calls = calls
         self._ended = False
 
@@ -63,54 +64,53 @@ class Call:
         """Where its signalling comes from."""
         return self.session.flow.remote[0]
 
-    def answer(self, offer: SessionDescription, *, again: bool = False) -> bytes:
-        """Our answer to an offer, entered into the leg. again: the call was up before, so one that only sends is on hold.
+    @property
+    def answered(self) -> bool:
+        """Offer and answer are both there."""
+        return self.agreed is not None
 
-        Raises RemoteProtocolError (488) and PortError.
-        """
-        answer, agreed = offer_answer.answer(
-            offer,
-            codecs=codecs_for(self.leg.plane.rate),
-            address=self._calls.media_address_for(self.host),
-            port=self.leg.local_port,
-            previous=self.local,
-        )
-        self._enter(agreed, again)
-        self.local = answer
-        return answer.to_bytes()
+    def answer(self, answer: SessionDescription, agreed: Agreed) -> bytes:
+        """Our answer to an offer (see `negotiate`), entered into the leg. Raises PortError."""
+        for media in answer.media:
+            media.port = self.leg.local_port if media.port else 0
+        self._enter(agreed)
+        return self._say(answer)
 
     def offer(self) -> bytes:
         """Our offer, where the phone leaves it to us."""
-        self.local = offer_answer.offer(
-            codecs_for(self.leg.plane.rate),
-            self._calls.media_address_for(self.host),
-            self.leg.local_port,
-            previous=self.local,
-        )
-        return self.local.to_bytes()
+        address = self._calls.media_address_for(self.host)
+        codecs = codecs_for(self.leg.plane.rate)
+        return self._say(offer_answer.offer(codecs, address, self.leg.local_port, origin=self._calls.origin(address)))
 
-    def answered(self, answer: SessionDescription) -> None:
+    def accept_answer(self, answer: SessionDescription) -> None:
         """The phone's answer to our offer. Raises RemoteProtocolError and PortError."""
-        assert self.local is not None
-        self._enter(offer_answer.agree(self.local, answer), self.agreed is not None)
+        assert self._local is not None
+        self._enter(offer_answer.agree(self._local, answer))
 
-    def _enter(self, agreed: Agreed, again: bool) -> None:
-        self.agreed = agreed
-        sends = agreed.direction in ("sendrecv", "sendonly")
+    def _say(self, description: SessionDescription) -> bytes:
+        self._local = revised(self._local, description) if self._local else description
+        return self._local.to_bytes()
+
+    def _enter(self, agreed: Agreed) -> None:
+        before, self.agreed = self.agreed, agreed
+        remote, rtcp = agreed.remote_address, agreed.remote_rtcp
+        held = remote[0] in UNSPECIFIED
+        if held and before is not None:
+            remote, rtcp = before.remote_address, before.remote_rtcp
         # On hold a phone may send music, which is not for the conference; one that called to send only is a speaker.
-        receives = agreed.direction == "sendrecv" or (agreed.direction == "recvonly" and not again)
-        address = agreed.remote_address
+        on_hold = before is not None and agreed.direction != "sendrecv"
+        codec = agreed.codec
         media = LegMedia(
-            CODECS[agreed.codec.name, agreed.codec.clock_rate],
-            agreed.codec.payload_type or 0,
+            CODECS[codec.name, codec.clock_rate],
+            codec.payload_type or 0,
             agreed.receive_payload_type,
             agreed.telephone_event_receive,
-            address,
-            agreed.remote_rtcp,
-            sends,
-            receives,
+            remote,
+            rtcp,
+            agreed.sends and not held,
+            agreed.receives and not on_hold,
         )
-        self.leg.set_media(media, host=self.host, addressed=plausible(address[0], self.host))
+        self.leg.set_media(media, host=self.host, addressed=plausible(remote[0], self.host))
 
     def confirm(self) -> None:
         """The phone has acknowledged: into the conference."""

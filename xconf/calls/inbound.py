@@ -20,17 +20,19 @@ from xconf.media.engine import Engine
 from xconf.media.leg import Leg
 from xconf.media.rows import OutOfRows
 from xconf.rtp.ports import PortError, local_address
-from xconf.sip import dtmf_relay
+from xconf.sip import dtmf_relay, offer_answer
 from xconf.sip.digest import Challenger
 from xconf.sip.errors import RemoteProtocolError
+from xconf.sip.events import AnswerArrived, Confirmed, Ended, InfoReceived, Invited, Offered
 from xconf.sip.message import Request
-from xconf.sip.sdp import SessionDescription
+from xconf.sip.offer_answer import Agreed
+from xconf.sip.sdp import Origin, SessionDescription
 from xconf.sip.session import Session
 from xconf.sip.transport import SIPService
-from xconf.sip.useragent import AnswerArrived, Confirmed, Ended, InfoReceived, Invited, Offered
 
 log = Logger()
 
+DISCARD = 9  # a port that stands for ours until there is one
 RETRY_AFTER = 10  # s
 LOOK_EVERY = 5.0  # s between two looks for calls without media
 ASKED_AT_ONCE = 100
@@ -65,6 +67,7 @@ class Calls:
         self._media_timeout = media_timeout
         self._calls: dict[Session, Call] = {}
         self._by_leg: dict[Leg, Call] = {}
+        self._sessions = int(reactor.seconds()) << 16  # session ids of descriptions: unique, also after a restart
         self._stopping = False
         self._emptied: Deferred[None] | None = None  # fires when the last call is over
         self._look = LoopingCall(self._ask_silent)
@@ -128,16 +131,16 @@ class Calls:
         return False
 
     def _accept(self, session: Session, request: Request, route: Route, host: str) -> None:
-        offer = SessionDescription.parse(request.body) if request.body else None
         conference = self.conferences.find_or_create(route.conference, route.profile)
-        remote = offer.audio_address() if offer else None
+        answer = self._negotiate(request.body, host, conference.mix.rate) if request.body else None
+        remote = answer[1].remote_address if answer else None
         if remote is not None and not plausible(remote[0], host):
             remote = None
         leg = self._engine.create_leg(conference.mix, remote, host)
         call = Call(self, session, route, leg, caller_of(request))
         try:
-            body = call.answer(offer) if offer else call.offer()
-        except BaseException:
+            body = call.answer(*answer) if answer else call.offer()
+        except PortError:
             leg.close()
             raise
         self._calls[session] = self._by_leg[leg] = call
@@ -151,6 +154,14 @@ class Calls:
         )
         session.accept(body, self._reactor.seconds())
 
+    def _negotiate(self, offer: bytes, host: str, rate: int) -> tuple[SessionDescription, Agreed]:
+        """Our answer, yet without our port, and what it agrees on. Raises RemoteProtocolError (400, 488)."""
+        address = self.media_address_for(host)
+        description = SessionDescription.parse(offer)
+        return offer_answer.answer(
+            description, codecs=codecs_for(rate), address=address, port=DISCARD, origin=self.origin(address)
+        )
+
     def _refuse(self, session: Session, status: int, why: str, headers: list[tuple[str, str]] | None = None) -> None:
         self.counters[f"refused_{status}"] += 1
         log.info("refused with {status}: {why}", call_id=session.call_id, status=status, why=why)
@@ -162,7 +173,7 @@ class Calls:
         call = self._calls.get(event.session)
         if call is None:
             return
-        if call.agreed is None:
+        if not call.answered:
             call.hangup("no answer to our offer in the ACK")
             return
         try:
@@ -175,7 +186,7 @@ class Calls:
         if call is None:
             return
         try:
-            call.answered(SessionDescription.parse(event.sdp))
+            call.accept_answer(SessionDescription.parse(event.sdp))
         except (RemoteProtocolError, PortError) as error:
             call.hangup(f"the answer in the ACK is of no use: {error}")
 
@@ -188,7 +199,8 @@ class Calls:
             if event.offer_sdp is None:
                 event.session.accept(call.offer(), now)
             else:
-                event.session.accept(call.answer(SessionDescription.parse(event.offer_sdp), again=True), now)
+                answer = self._negotiate(event.offer_sdp, call.host, call.leg.plane.rate)
+                event.session.accept(call.answer(*answer), now)
         except (RemoteProtocolError, PortError) as error:
             log.info("session not changed: {error}", call_id=call.call_id, error=error)
             event.session.refuse(488, now=now)
@@ -216,6 +228,11 @@ class Calls:
     def media_address_for(self, host: str) -> str:
         """The address that a phone at `host` is told to send media to."""
         return self._media_address if self._media_address != "0.0.0.0" else local_address(host)
+
+    def origin(self, address: str) -> Origin:
+        """The o= line of a new session description."""
+        self._sessions += 1
+        return Origin("-", self._sessions, self._sessions, address)
 
     def end_session(self, call: Call, reason: str) -> None:
         """BYE, CANCEL or a refusal, as the session's state demands."""

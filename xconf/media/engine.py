@@ -154,8 +154,9 @@ class Engine:
         self._count_events(leg, -1)
         receiver.event_type[row] = -1 if media.event_payload_type is None else media.event_payload_type
         self._count_events(leg, 1)
-        if addressed and leg.latched == media.remote:
-            return
+        if leg.latched is not None and leg.claimed == media.remote:
+            return  # as before, and its packets are known
+        leg.claimed = media.remote
         self._unplace(row)
         port = leg.port.index
         host_key = source_key((media.remote[0] if addressed else host, 0), port) >> 32

@@ -72,6 +72,7 @@ class Leg:
         self.plane = plane
         self.media: LegMedia | None = None
         self.latched: Address | None = None  # where its packets come from and go to
+        self.claimed: Address | None = None  # where it said that it expects media
         self.closed = False
         self.on_digit: Callable[[str], None] | None = None
         self.on_talk: Callable[[bool], None] | None = None
