@@ -66,7 +66,7 @@ def server_commands(server: Server) -> list[Command]:
         return f"SIP trace is {'on' if on else 'off'}"
 
     def reload(_: object) -> str:
-        """Read the configuration again: dial plan, profiles and controls, for conferences made from now on."""
+        """Read again who may call, the dial plan, and profiles and controls for conferences made from now on."""
         server.reload()
         return "reloading; the log says what comes of it"
 
