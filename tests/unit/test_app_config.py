@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from xconf.app import cli, config
 from xconf.app.paths import CONFIG
@@ -175,8 +179,8 @@ def test_the_socket_is_found_in_a_file_with_faults_elsewhere(tmp_path: Path) -> 
 
 def test_the_first_rule_that_takes_the_whole_number_counts(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text(GOOD.replace("profiles:", "  - {number: '.*', conference: lobby}\nprofiles:"))
-    settings = config.load(tmp_path / "x.yaml").settings
-    assert [settings.route(number)[1] for number in ("3000", "30001", "x")] == ["3000", "lobby", "lobby"]  # type: ignore[index]
+    rules = config.load(tmp_path / "x.yaml").settings
+    assert [rules.route(number)[1] for number in ("3000", "30001", "x")] == ["3000", "lobby", "lobby"]  # type: ignore[index]
 
 
 def test_who_may_call_without_a_password(tmp_path: Path) -> None:
@@ -210,3 +214,32 @@ def test_check_config_prints_the_faults_and_exits_non_zero(tmp_path: Path, capsy
         "",
         f"{tmp_path}/x.yaml:11: profiles.default.vad.level: 5000 is not in 0..1800\n",
     )
+
+
+WORDS = st.sampled_from(
+    "sip rtp dialplan profiles controls control dtmf sounds log node listen allow trunks users limits calls address ports "
+    "number conference profile flags default pin inherit vad level moh pin_auth user_pin sample_rate folders path name # 9 "
+    "hangup +speaker (30) \\1 127.0.0.1 16384-16639 udp://127.0.0.1:5060 unix:x [ ( \x00 ☎".split()
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=8) | st.dates(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(WORDS, VALUES, max_size=8))
+def test_whatever_is_in_the_file_it_is_used_or_refused(tmp_path: Path, data: dict[str, object]) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(yaml.safe_dump(data | {"sounds": {"path": str(tmp_path)}}, allow_unicode=True), encoding="utf-8")
+    with suppress(ConfigError):
+        config.load(file)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60) | st.text(alphabet="{}[]:,-!&*'\"#|> \na1", max_size=40).map(str.encode))
+def test_whatever_the_file_is_it_is_refused_with_a_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match="x.yaml"):
+        config.load(tmp_path / "x.yaml")
