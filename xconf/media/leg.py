@@ -191,8 +191,11 @@ class Leg:
             self.timeline = mix.timeline
         self._update_voice()
 
-    def play(self, sound: Sound, done: Done | None = None) -> Player:
-        """Play to this leg alone, in place of all else; replaces what was playing. `done` is called at its end."""
+    def play(self, sound: Sound, done: Done | None = None) -> None:
+        """Play to this leg alone, in place of all else, until its end, `stop`, or another `play`.
+
+        `done` is called at its end only.
+        """
         self.stop()
 
         def over() -> None:
@@ -204,7 +207,6 @@ class Leg:
 
         player = self._player = self.plane.play(sound, None, over)
         self._engine.touch(self)
-        return player
 
     def stop(self) -> None:
         """End what `play` plays; its `done` is not called."""
