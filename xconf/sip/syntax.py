@@ -17,6 +17,8 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.?)*+)("?)', re.DOTALL)
 _COMMA_SCAN = re.compile(r'"(?:[^"\\]|\\.?)*+"?|<[^>]*+>?|,', re.DOTALL)
 _SEMICOLON_SCAN = re.compile(r'"(?:[^"\\]|\\.?)*+"?|;', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_TO_ESCAPE = re.compile(r'["\\\x00-\x08\x0b-\x1f\x7f]')
+_LINE_END = re.compile(r"[\r\n]")
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9.!%*_+`'~:\[\]/-]+\Z")
 
 
@@ -33,9 +35,9 @@ def read_quoted(text: str) -> tuple[str, str]:
 
 
 def quote_string(text: str) -> str:
-    """The text as a quoted string (control characters CR and LF, which no quoting can carry, become spaces)."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'.replace("\r", " ").replace("\n", " ")
+    """The text as a quoted string. CR and LF, which no quoting can carry, become spaces."""
+    escaped = _TO_ESCAPE.sub(r"\\\g<0>", _LINE_END.sub(" ", text))
+    return f'"{escaped}"'
 
 
 def split_commas(text: str) -> list[str]:
