@@ -34,8 +34,8 @@ _MSG_TRUNC = 0x20
 _CONTROL = 64
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_recvmmsg = _libc.recvmmsg
-_recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
+recvmmsg = _libc.recvmmsg
+recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
 _sendmmsg = _libc.sendmmsg
 _sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
@@ -85,7 +85,8 @@ def host_number(host: int) -> int:
     return int.from_bytes(host.to_bytes(4, "little"), "big")
 
 
-def _bind(address: tuple[str, int], receive_buffer: int) -> socket.socket:
+def open_socket(address: tuple[str, int], receive_buffer: int) -> socket.socket:
+    """A UDP socket with room for bursts, whose datagrams come with their arrival times. Raises OSError."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.bind(address)
@@ -102,6 +103,22 @@ def _bind(address: tuple[str, int], receive_buffer: int) -> socket.socket:
     return sock
 
 
+def set_filter(sock: socket.socket, code: bytes | None) -> bool:
+    """Attach a kernel filter (see `filter`) in place of the one before; None: take all.
+
+    False when the kernel does not take it (net.core.optmem_max bounds its size): then all is taken.
+    """
+    if code is not None:
+        kept = ctypes.create_string_buffer(code)
+        head = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(kept))
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+            return True
+    with contextlib.suppress(FileNotFoundError):  # there was none
+        sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    return code is None
+
+
 @dataclass(slots=True)
 class MediaPort:
     """One RTP socket, the RTCP socket beside it, and the packets to send from it."""
@@ -116,19 +133,8 @@ class MediaPort:
     stale: bool = True  # the kernel's filter is not what the legs want
 
     def set_filter(self, code: bytes | None) -> bool:
-        """Attach a kernel filter (see `filter`) in place of the one before; None: take all.
-
-        False when the kernel does not take it (net.core.optmem_max bounds its size): then all is taken.
-        """
-        if code is not None:
-            kept = ctypes.create_string_buffer(code)
-            head = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(kept))
-            with contextlib.suppress(OSError):
-                self.rtp.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
-                return True
-        with contextlib.suppress(FileNotFoundError):  # there was none
-            self.rtp.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
-        return code is None
+        """Attach a kernel filter to the RTP socket, as the function `set_filter` does."""
+        return set_filter(self.rtp, code)
 
     def close(self) -> None:
         self.rtp.close()
@@ -157,13 +163,13 @@ class MediaPorts:
         """Open the next pair of the range; skips numbers that others use. Raises PortError when none is left."""
         for number in self._numbers:
             try:
-                rtp = _bind((self.address, number), RECEIVE_BUFFER)
+                rtp = open_socket((self.address, number), RECEIVE_BUFFER)
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
                 raise PortError(f"rtp.address {self.address}: {error.strerror}") from None
             try:
-                rtcp = _bind((self.address, number + 1), 1 << 18)
+                rtcp = open_socket((self.address, number + 1), 1 << 18)
             except OSError:
                 rtp.close()
                 continue
@@ -215,10 +221,10 @@ class MediaPorts:
         busy = [port for port in self.ports if port.fanout.count]
         if sum(port.fanout.count for port in busy) <= INLINE:
             for port in busy:
-                self.unsent += _send_all(port.rtp.fileno(), port.fanout.messages, port.fanout.count)
+                self.unsent += send_all(port.rtp.fileno(), port.fanout.messages, port.fanout.count)
             return
         self._sending = [
-            self._threads.submit(_send_all, port.rtp.fileno(), port.fanout.messages, port.fanout.count) for port in busy
+            self._threads.submit(send_all, port.rtp.fileno(), port.fanout.messages, port.fanout.count) for port in busy
         ]
 
     def settle(self) -> None:
@@ -262,7 +268,7 @@ class _ReceiveRoom:
     def fill(self, descriptor: int, port: int) -> bool:
         """Receive up to BATCH datagrams of one socket. True when there may be more."""
         start = self.count
-        got = _recvmmsg(descriptor, self._address + start * MMSGHDR.itemsize, BATCH, socket.MSG_DONTWAIT, None)
+        got = recvmmsg(descriptor, self._address + start * MMSGHDR.itemsize, BATCH, socket.MSG_DONTWAIT, None)
         if got <= 0:
             return False
         self.count = start + got
@@ -288,7 +294,7 @@ class _ReceiveRoom:
         return Batch(self._data[:count], lengths, source, port, age), int(long.sum())
 
 
-def _send_all(descriptor: int, messages: npt.NDArray[np.void], count: int) -> int:
+def send_all(descriptor: int, messages: npt.NDArray[np.void], count: int) -> int:
     """Send `count` messages; returns how many could not be sent.
 
     A partial send hides its error, which the next call returns for its first message: that one is skipped. A full
