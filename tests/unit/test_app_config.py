@@ -183,6 +183,19 @@ def test_the_first_rule_that_takes_the_whole_number_counts(tmp_path: Path) -> No
     assert [rules.route(number)[1] for number in ("3000", "30001", "x")] == ["3000", "lobby", "lobby"]  # type: ignore[index]
 
 
+def test_named_brackets_and_letters_of_either_case(tmp_path: Path) -> None:
+    rule = r"  - {number: '(?i)team-(?P<who>\w+)', conference: 'x-\g<who>'}"
+    (tmp_path / "x.yaml").write_text(GOOD.replace("profiles:", rule + "\nprofiles:"))
+    found = config.load(tmp_path / "x.yaml").settings.route("TEAM-red")
+    assert found is not None
+    assert found[1] == "x-red"
+
+
+def test_a_number_that_no_one_dials_leads_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(GOOD.replace("profiles:", "  - {number: '(1|1)*2', conference: c}\nprofiles:"))
+    assert config.load(tmp_path / "x.yaml").settings.route("1" * 10_000) is None
+
+
 def test_who_may_call_without_a_password(tmp_path: Path) -> None:
     text = GOOD.replace("[127.0.0.0/8]", "['2001:db8::/32']\n  trunks: {carrier: {address: 192.0.2.10}}")
     (tmp_path / "x.yaml").write_text(text)

@@ -15,6 +15,8 @@ from msgspec import Meta, Struct, field
 from xconf.app.values import Listen, MediaAddress, Network, NumberPattern, PortRange, SocketPath
 from xconf.conference.flags import member_flags
 
+LONGEST_NUMBER = 128  # characters: a pattern of the dial plan is never run over what no one dials
+
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Calls = Annotated[int, Meta(ge=1, le=100_000)]
 Seconds = Annotated[int, Meta(ge=0, le=86_400)]
@@ -122,17 +124,22 @@ class DialRule(Section, frozen=True):
 
     def __post_init__(self) -> None:
         try:
-            self._expand(re.compile(f"(?:{self.number})|").fullmatch(""))
+            _empty_match(self.number.regex).expand(self.conference)
         except (re.error, IndexError) as error:
             raise ValueError(f"conference '{self.conference}' does not fit the number: {error}") from None
 
     def conference_of(self, dialled: str) -> str | None:
         """The name of the conference that this number leads to, or None when the rule is not for it."""
         match = self.number.regex.fullmatch(dialled)
-        return self._expand(match) if match else None
+        return match.expand(self.conference) if match else None
 
-    def _expand(self, match: re.Match[str] | None) -> str:
-        return match.expand(self.conference) if match else self.conference
+
+def _empty_match(regex: re.Pattern[str]) -> re.Match[str]:
+    """A match with the same groups as those of `regex`, all of them empty."""
+    names = {index: f"?P<{name}>" for name, index in regex.groupindex.items()}
+    match = re.fullmatch("".join(f"({names.get(index, '')})" for index in range(1, regex.groups + 1)), "")
+    assert match is not None
+    return match
 
 
 class Settings(Section, frozen=True):
@@ -151,6 +158,8 @@ class Settings(Section, frozen=True):
 
     def route(self, dialled: str) -> tuple[DialRule, str] | None:
         """The first rule for a dialled number, and the name of the conference that it leads to."""
+        if len(dialled) > LONGEST_NUMBER:
+            return None
         for rule in self.dialplan:
             conference = rule.conference_of(dialled)
             if conference:
