@@ -85,12 +85,12 @@ def use(message: Message) -> None:
         validate(message)  # type: ignore[arg-type]
     with suppress(RemoteProtocolError):
         _ = message.via.rport
-    message.to_bytes()
     if isinstance(message, Request):
         with suppress(RemoteProtocolError):
             hash(message.uri)
         for status in (100, 200, 400):
-            message.response(status, to_tag="t", content_type="text/plain").to_bytes()
+            answered = message.response(status, to_tag="t", content_type="text/plain").to_bytes()
+            assert answered.count(b"\r\n") == answered.count(b"\n") == answered.count(b"\r")
         Challenger("r", b"s").verify(message, lambda user: "password", 1.0)
 
 
@@ -106,6 +106,7 @@ def test_any_datagram(data: bytes) -> None:
             use(error.request)
         return
     use(message)
+    message.to_bytes()
 
 
 @settings(max_examples=200, deadline=None)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Literal, TypeVar
 
-from xconf.sip.errors import RemoteProtocolError
+from xconf.sip.errors import LocalProtocolError, RemoteProtocolError
 from xconf.sip.headers import CSeq, Headers, Line, Via, identify
 from xconf.sip.status import phrase
 from xconf.sip.syntax import is_token, parse_number, split_commas, split_parameters
@@ -100,8 +100,11 @@ class Message:
 
     def to_bytes(self) -> bytes:
         """The message as sent. Content-Length is always that of the body, whatever the headers said."""
+        start = self.start_line()
+        if "\r" in start or "\n" in start:
+            raise LocalProtocolError("line end in a start line")
         lines = [f"{name}: {value}" for key, name, value in self.headers.lines() if key != "content-length"]
-        head = "\r\n".join((self.start_line(), *lines, f"Content-Length: {len(self.body)}", "", ""))
+        head = "\r\n".join((start, *lines, f"Content-Length: {len(self.body)}", "", ""))
         return head.encode("utf-8", "surrogateescape") + self.body
 
 
@@ -230,10 +233,12 @@ def parse_head(head: bytes) -> tuple[Request | Response, int | None]:
         text = _FOLD.sub(" ", text)
     start, _, rest = text.partition("\r\n")
     lines, fault = _parse_lines(rest.removesuffix("\r\n"))
+    if not text.count("\r\n") == text.count("\n") == text.count("\r"):
+        # Nothing of it may come back in our answer, where others could take it for a header field of ours.
+        lines = [line for line in lines if "\r" not in line[2] and "\n" not in line[2]]
+        fault = fault or RemoteProtocolError("Line end without CR LF")
     message, start_fault = _start(start, Headers.from_lines(lines))
     fault = start_fault or fault
-    if fault is None and not text.count("\r\n") == text.count("\n") == text.count("\r"):
-        fault = RemoteProtocolError("Line end without CR LF")
     if fault is not None:
         raise _refusal(message, fault.reason, fault.status)
     try:
