@@ -222,6 +222,14 @@ def test_our_offer() -> None:
     ]
 
 
+def test_what_was_refused_once_keeps_its_place_in_our_next_offer() -> None:
+    before, _ = answered("m=video 4002 RTP/AVP 31", "m=audio 4000 RTP/AVP 0", "m=image 4010 udptl t38")
+    description = offer([PCMA], "192.0.2.7", 5000, origin=ORIGIN, previous=before)
+    assert [(media.kind, media.port) for media in description.media] == [("video", 0), ("audio", 5000), ("image", 0)]
+    theirs = sdp("m=video 0 RTP/AVP 31", "m=audio 4000 RTP/AVP 8", "m=image 0 udptl t38")
+    assert agree(description, theirs).codec == Codec("PCMA", 8000, 1, 8)
+
+
 def test_an_offer_of_nothing_or_of_one_number_twice_is_our_mistake() -> None:
     for codecs in ([], [PCMU, Codec("L16", 8000, payload_type=0)]):
         with pytest.raises(LocalProtocolError):

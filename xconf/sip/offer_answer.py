@@ -141,15 +141,20 @@ def offer(
     direction: Direction = "sendrecv",
     telephone_event: bool = True,
     ptime: int = 20,
+    previous: SessionDescription | None = None,
 ) -> SessionDescription:
     """Our offer of one audio stream, the codecs in their order of preference.
 
-    LocalProtocolError when there are none, or two claim the same payload type.
+    `previous` is our last description in this session, if any: its sections keep their places, those that are not the
+    audio stay refused (section 8). LocalProtocolError when there are no codecs, or two claim the same payload type.
     """
     numbered = _numbered(codecs)
     events = _event_numbers(numbered) if telephone_event else {}
     section = _section("RTP/AVP", port, list(numbered.values()), events, direction, ptime)
-    return SessionDescription(origin, address, [section])
+    places = previous.media if previous is not None else []
+    place = next((place for place, media in enumerate(places) if media.kind == "audio" and media.port), 0)
+    media = [*map(_refused, places[:place]), section, *map(_refused, places[place + 1 :])]
+    return SessionDescription(origin, address, media)
 
 
 def agree(our_offer: SessionDescription, their_answer: SessionDescription) -> Agreed:
