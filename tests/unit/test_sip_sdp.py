@@ -124,6 +124,11 @@ def test_malformed_attributes_are_as_if_not_there() -> None:
     assert audio(b"rtcp:x").rtcp is None and audio(b"rtcp:70000").rtcp is None and audio(b"rtcp:9").rtcp == (9, None)
 
 
+def test_an_rtcp_port_of_endless_digits_is_no_port() -> None:
+    assert audio(b"rtcp:000001" + b"9" * 5000).rtcp is None
+    assert audio(b"rtcp:0000011234567").rtcp is None
+
+
 def test_a_multicast_address_loses_its_time_to_live() -> None:
     assert parse(b"v=0\no=- 1 1 IN IP4 1.2.3.4\nc=IN IP4 224.2.1.1/127\n").address == "224.2.1.1"
 

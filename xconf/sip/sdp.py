@@ -18,6 +18,7 @@ Attributes: TypeAlias = list[tuple[str, str | None]]
 
 _DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
 _RTPMAP = re.compile(r"([^/ \t]+)/([0-9]{1,6})(?:/([0-9]{1,2}))?[ \t]*\Z", re.ASCII)
+_PORT = re.compile(r"[0-9]{1,5}\Z", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"([0-9]{1,5})(?:\.[0-9]*)?\Z", re.ASCII)
 
 
@@ -126,9 +127,10 @@ class Media(_Attributed):
     def rtcp(self) -> tuple[int, str | None] | None:
         """Port and, when it is another one, address for RTCP (RFC 3605); None when not said or malformed."""
         pieces = (self.attribute("rtcp") or "").split()
-        if not pieces or not (pieces[0].isascii() and pieces[0].isdigit()) or not 0 < int(pieces[0][:6]) <= 65535:
+        found = _PORT.match(pieces[0]) if pieces else None
+        if found is None or not 0 < int(found[0]) <= 65535:
             return None
-        return int(pieces[0]), pieces[3] if len(pieces) == 4 else None
+        return int(found[0]), pieces[3] if len(pieces) == 4 else None
 
     def lines(self) -> list[str]:
         text = [f"m={self.kind} {self.port} {self.proto} {' '.join(self.formats)}"]
