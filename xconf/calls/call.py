@@ -80,7 +80,11 @@ class Call:
         """Our offer, where the phone leaves it to us."""
         address = self._calls.media_address_for(self.host)
         codecs = codecs_for(self.leg.plane.rate)
-        return self._say(offer_answer.offer(codecs, address, self.leg.local_port, origin=self._calls.origin(address)))
+        return self._say(
+            offer_answer.offer(
+                codecs, address, self.leg.local_port, origin=self._calls.origin(address), previous=self._local
+            )
+        )
 
     def accept_answer(self, answer: SessionDescription) -> None:
         """The phone's answer to our offer. Raises RemoteProtocolError and PortError."""

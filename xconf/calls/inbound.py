@@ -121,7 +121,7 @@ class Calls:
             return True
         now = self._reactor.seconds()
         verdict = self._challenger.verify(request, self.access.users.get, now)
-        if verdict.ok:
+        if verdict.accepted:
             return True
         if not self.access.users:
             self._refuse(session, 403, f"{host} is not in sip.allow or sip.trunks, and there are no sip.users")
@@ -253,7 +253,8 @@ class Calls:
         self._stopping = True
         if not self._calls:
             return succeed(None)
-        self._emptied = emptied = Deferred()
+        emptied: Deferred[None] = Deferred()
+        self._emptied = emptied
         for call in tuple(self._calls.values()):
             call.hangup(Reason.STOPPED)
         return emptied

@@ -98,7 +98,7 @@ class Engine:
         return len(self._legs)
 
     def sizes(self) -> dict[str, int]:
-        """Rows in use: all zero when no call and no conference is up."""
+        """Rows in use: all zero when no call is up and nothing is played."""
         return {
             "legs": self._rows.used,
             "sources": len(self.receiver.sources),

@@ -75,8 +75,8 @@ class Plane:
 
     @property
     def used(self) -> int:
-        """Source rows in use."""
-        return self._rows.used
+        """Source rows in use, without the mixes of conferences."""
+        return self._rows.used - len(self._mixes)
 
     def open_mix(self) -> int:
         """The source row of a new conference's mix."""
