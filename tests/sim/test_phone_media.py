@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from phone_world import Address, FakePorts, Net
 from twisted.internet.task import Clock
 
 from xconf.media.codecs import CODECS, PCMU
@@ -19,50 +19,7 @@ from xconf.phone.session import MediaSession
 from xconf.rtp.packet import RtpPacket
 from xconf.rtp.rtcp import Bye, ReceiverReport, SenderReport, SourceDescription, parse
 
-Address = tuple[str, int]
 WALL = 1_700_000_000.0
-
-
-class FakePorts:
-    """Media ports on a network of one clock; `lose` decides which RTP datagrams vanish."""
-
-    def __init__(self, net: Net, address: Address) -> None:
-        self.address, self.port = address
-        self.net = net
-        self.sent: list[tuple[float, bytes]] = []
-        self.rtcp_sent: list[bytes] = []
-        self.closed = False
-        net.ports[address] = self
-        self.on_rtp: Callable[[bytes, Address], None] = lambda data, source: None
-        self.on_rtcp: Callable[[bytes, Address], None] = lambda data, source: None
-
-    def send_rtp(self, data: bytes, to: Address) -> None:
-        self.sent.append((self.net.clock.seconds(), data))
-        if not self.net.lose(data, self.address):
-            self.net.clock.callLater(self.net.delay, lambda: self.net.ports[to].on_rtp(data, (self.address, self.port)))
-
-    def send_rtcp(self, data: bytes, to: Address) -> None:
-        self.rtcp_sent.append(data)
-        target = self.net.ports[to[0], to[1] - 1]
-        self.net.clock.callLater(self.net.delay, lambda: target.on_rtcp(data, (self.address, self.port + 1)))
-
-    def close(self) -> None:
-        self.closed = True
-
-
-@dataclass
-class Net:
-    clock: Clock = field(default_factory=Clock)
-    delay: float = 0.01
-    lose: Callable[[bytes, str], bool] = lambda data, source: False
-    ports: dict[Address, FakePorts] = field(default_factory=dict)
-
-    def run(self, seconds: float) -> None:
-        """Advance from one thing that is due to the next."""
-        end = self.clock.seconds() + seconds
-        while (due := min((call.getTime() for call in self.clock.getDelayedCalls()), default=end)) <= end:
-            self.clock.advance(due - self.clock.seconds())
-        self.clock.advance(end - self.clock.seconds())
 
 
 @dataclass

@@ -68,9 +68,9 @@ def test_what_makes_no_sense_is_refused_with_what_would(
 
 
 def test_what_happened_for_people_and_for_programs() -> None:
-    happening = Happening(1.23456, "answered", "answered in 20 ms", {"status": 200})
+    happening = Happening(101.23456, "answered", "answered in 20 ms", {"status": 200})
     people, programs = io.StringIO(), io.StringIO()
-    reporter(people, as_json=False)(happening)
-    reporter(programs, as_json=True)(happening)
+    reporter(people, 100.0, as_json=False)(happening)
+    reporter(programs, 100.0, as_json=True)(happening)
     assert people.getvalue() == "    1.235  answered in 20 ms\n"
     assert json.loads(programs.getvalue()) == {"at": 1.23456, "event": "answered", "status": 200}

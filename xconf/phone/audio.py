@@ -134,6 +134,11 @@ class Recorder:
         """All of it, int16 at `rate`."""
         return self._samples[: self._end]
 
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self._end / self.rate
+
     def save(self, path: Path) -> None:
         """Write a WAV of 16 bits. Raises OSError."""
         try:

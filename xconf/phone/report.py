@@ -10,7 +10,7 @@ from typing import TextIO
 
 @dataclass(slots=True, frozen=True)
 class Happening:
-    """`at`: seconds since the phone began; `event`: a word for programs; `text`: for people; `details`: for JSON."""
+    """`at`: monotonic seconds; `event`: a word for programs; `text`: for people; `details`: for JSON."""
 
     at: float
     event: str
@@ -21,21 +21,17 @@ class Happening:
 Listener = Callable[[Happening], None]
 
 
-def reporter(stream: TextIO, *, as_json: bool) -> Listener:
-    """A listener that prints, at once."""
+def reporter(stream: TextIO, began: float, *, as_json: bool) -> Listener:
+    """A listener that prints at once, with seconds since `began`."""
 
     def tell(happening: Happening) -> None:
-        print(_json(happening) if as_json else _line(happening), file=stream, flush=True)
+        at = happening.at - began
+        line = f"{at:9.3f}  {happening.text}"
+        if as_json:
+            line = json.dumps({"at": round(at, 6), "event": happening.event, **happening.details})
+        print(line, file=stream, flush=True)
 
     return tell
-
-
-def _line(happening: Happening) -> str:
-    return f"{happening.at:9.3f}  {happening.text}"
-
-
-def _json(happening: Happening) -> str:
-    return json.dumps({"at": round(happening.at, 6), "event": happening.event, **happening.details})
 
 
 @dataclass(slots=True, frozen=True)

@@ -10,7 +10,7 @@ from xconf.media.sources import Samples, Sound
 from xconf.phone.audio import frame_or_silence
 from xconf.rtp.packet import RtpPacket
 from xconf.rtp.rtcp import ReportBlock, SenderReport, ntp_time
-from xconf.rtp.telephone_event import EventPacket, event_packets
+from xconf.rtp.telephone_event import END_PACKETS, EventPacket, event_packets
 
 KEY_HELD = 0.1  # s
 KEY_PAUSE = 0.1  # s between two keys
@@ -41,7 +41,7 @@ class Sender:
         """Send a digit as a telephone-event as soon as those before it are through. Raises EventError."""
         duration = round(KEY_HELD * self._codec.rate)
         self._keys.extend(event_packets(digit, duration, step=self._step))
-        self._keys.extend([None] * round(KEY_PAUSE * 50))
+        self._keys.extend([None] * (round(KEY_PAUSE * 50) - (END_PACKETS - 1)))
 
     def tick(self) -> bytes | None:
         """The datagram of the next 20 ms; None while sending is not wanted."""

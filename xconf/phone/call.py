@@ -1,0 +1,288 @@
+"""One call of the phone, from INVITE to the end: what it says, hears and presses, and what it tells meanwhile."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from xconf.media.codecs import CODECS
+from xconf.phone.audio import Recorder, SoundFactory, silence
+from xconf.phone.options import Keys
+from xconf.phone.outcome import Outcome
+from xconf.phone.receiver import Receiver
+from xconf.phone.report import Happening, Listener, Summary
+from xconf.phone.sender import KEY_HELD, KEY_PAUSE, Sender
+from xconf.phone.session import FRAME, MediaPorts, MediaSession
+from xconf.rtp.packet import RtpPacket
+from xconf.sip import dtmf_relay, offer_answer
+from xconf.sip.errors import LocalProtocolError
+from xconf.sip.offer_answer import Agreed, Codec
+from xconf.sip.sdp import Origin, SessionDescription, revised
+
+if TYPE_CHECKING:
+    from xconf.sip.session import Session
+
+
+def _silent(happening: Happening) -> None:
+    pass
+
+
+@dataclass(slots=True, frozen=True)
+class CallSettings:
+    """What a call is to do. `codecs` as (name, clock rate), preferred first; `keys` and `duration` count from the answer.
+
+    `on_arrival` is called with the arrival (monotonic seconds) of each RTP packet.
+    """
+
+    codecs: tuple[tuple[str, int], ...] = (("PCMU", 8000), ("PCMA", 8000))
+    sound: SoundFactory = silence
+    record: bool = False
+    keys: tuple[Keys, ...] = ()
+    digits_by: str = "rfc4733"
+    duration: float | None = None
+    tell: Listener = _silent
+    on_arrival: Callable[[float, RtpPacket], None] | None = None
+
+
+class PhoneCall:
+    """A call, either way. `answered` fires with whether it was; `ended` with how it came out, after all is freed."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ports: MediaPorts,
+        settings: CallSettings,
+        rng: random.Random,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.answered: Deferred[bool] = Deferred()
+        self.ended: Deferred[Outcome] = Deferred()
+        self.session: Session | None = None
+        self.media: MediaSession | None = None
+        self.recorder: Recorder | None = None
+        self.agreed: Agreed | None = None
+        self.digits_heard = ""
+        self._clock = clock
+        self._ports = ports
+        self._settings = settings
+        self._rng = rng
+        self._monotonic = monotonic
+        self._began = monotonic()
+        self._answered_at: float | None = None
+        self._ended_at: float | None = None
+        self._sound_at: float | None = None
+        self._local: SessionDescription | None = None
+        self._origin = Origin("-", rng.getrandbits(62), 1, ports.address)
+        self._timers: list[IDelayedCall] = []
+        self._progress = 0
+        self._verdict: Outcome | None = None
+
+    # Offer and answer
+
+    def _codecs(self) -> list[Codec]:
+        """All at first; then the one agreed on, for sound sources and recordings are made for its rate."""
+        if self.agreed is not None:
+            return [Codec(self.agreed.codec.name, self.agreed.codec.clock_rate)]
+        return [Codec(name, rate) for name, rate in self._settings.codecs]
+
+    def offer(self) -> bytes:
+        """Our session description, when it is ours to begin."""
+        address, port = self._ports.address, self._ports.port
+        return self._describe(offer_answer.offer(self._codecs(), address, port, origin=self._origin))
+
+    def answer(self, sdp: bytes) -> bytes:
+        """Our answer to theirs. Raises RemoteProtocolError when there is nothing in common."""
+        answer, agreed = offer_answer.answer(
+            SessionDescription.parse(sdp),
+            codecs=self._codecs(),
+            address=self._ports.address,
+            port=self._ports.port,
+            origin=self._origin,
+        )
+        self._agree(agreed)
+        return self._describe(answer)
+
+    def _describe(self, description: SessionDescription) -> bytes:
+        self._local = revised(self._local, description) if self._local is not None else description
+        return self._local.to_bytes()
+
+    def answer_arrived(self, sdp: bytes) -> None:
+        """Their answer to our offer. Raises RemoteProtocolError when it is none."""
+        if self._local is not None:
+            self._agree(offer_answer.agree(self._local, SessionDescription.parse(sdp)))
+
+    def _agree(self, agreed: Agreed) -> None:
+        held = self.agreed is not None and self.agreed.direction != agreed.direction
+        self.agreed = agreed
+        media = self.media or self._start_media(agreed)
+        media.sender.payload_type = agreed.codec.payload_type or 0
+        media.sender.event_type = agreed.telephone_event
+        media.receiver.payload_type = agreed.receive_payload_type
+        media.receiver.event_type = agreed.telephone_event_receive
+        self._direct()
+        if held:
+            self.tell(
+                "direction", f"the other side changed the call: now {agreed.direction}", direction=agreed.direction
+            )
+
+    def _direct(self) -> None:
+        """Sound is sent once the call is answered, and as long as both sides want it."""
+        if self.media is None or self.agreed is None:
+            return
+        sends = self._answered_at is not None and self.agreed.sends
+        self.media.direct(self.agreed.remote_address, self.agreed.remote_rtcp, sends=sends)
+
+    def _start_media(self, agreed: Agreed) -> MediaSession:
+        codec = CODECS[agreed.codec.name, agreed.codec.clock_rate]
+        if self._settings.record:
+            self.recorder = Recorder(codec.rate, self._monotonic())
+        sender = Sender(codec, self._settings.sound(codec.rate), self._rng)
+        receiver = Receiver(codec, self.recorder)
+        receiver.on_sound, receiver.on_digit = self._sound, lambda digit: self.digit_heard(digit, "rfc4733")
+        if self._settings.on_arrival is not None:
+            receiver.on_arrival = self._settings.on_arrival
+        self.media = MediaSession(self._clock, self._ports, sender, receiver, monotonic=self._monotonic)
+        self.media.start()
+        return self.media
+
+    # What happens to the call
+
+    def progress(self, status: int, reason: str) -> None:
+        """A provisional answer came; each status is told once."""
+        if status == self._progress:
+            return
+        self._progress = status
+        words = {100: "trying", 180: "ringing", 183: "in progress"}
+        self.tell("progress", words.get(status, f"{status} {reason}"), status=status)
+
+    def up(self) -> None:
+        """The call is answered: sound may flow, and what is scheduled begins to count."""
+        if self._answered_at is not None or self._ended_at is not None:
+            return
+        self._answered_at = self._monotonic()
+        after = self._answered_at - self._began
+        self._direct()
+        codec = self.codec
+        self.tell("answered", f"answered after {after * 1000:.0f} ms, {codec}", after=round(after, 6), codec=codec)
+        self._schedule()
+        self.answered.callback(True)
+
+    def _schedule(self) -> None:
+        for keys in self._settings.keys:
+            for number, digit in enumerate(keys.digits):
+                self._later(keys.at + number * (KEY_HELD + KEY_PAUSE), self.press, digit)
+        if self._settings.duration is not None:
+            self._later(self._settings.duration, self.hangup)
+
+    def _later(self, delay: float, action: Callable[..., None], *arguments: object) -> None:
+        self._timers.append(self._clock.callLater(delay, action, *arguments))
+
+    def press(self, digit: str) -> None:
+        """Press a key: as a telephone-event in the sound, or as INFO."""
+        if self.media is None or self.session is None or self.agreed is None or self._ended_at is not None:
+            return
+        if self._settings.digits_by == "info":
+            body = dtmf_relay.build(digit, round(KEY_HELD * 1000))
+            try:
+                self.session.info(dtmf_relay.CONTENT_TYPES[0], body, self._clock.seconds())
+            except LocalProtocolError as error:
+                self.tell("digit-not-sent", f"key {digit} not sent: {error}", digit=digit)
+                return
+        elif self.agreed.telephone_event is None:
+            why = "the other side takes no telephone-events; try --digits-by info"
+            self.tell("digit-not-sent", f"key {digit} not sent: {why}", digit=digit)
+            return
+        else:
+            self.media.sender.press(digit)
+        self.tell("digit-sent", f"pressed {digit}", digit=digit, by=self._settings.digits_by)
+
+    def digit_heard(self, digit: str, by: str) -> None:
+        """The other side pressed a key."""
+        self.digits_heard += digit
+        self.tell("digit-heard", f"the other side pressed {digit} ({by})", digit=digit, by=by)
+
+    def _sound(self, now: float) -> None:
+        self._sound_at = now
+        if self._answered_at is None:
+            self.tell("sound", "first sound heard, before the answer")
+            return
+        after = now - self._answered_at
+        self.tell("sound", f"first sound heard, {after * 1000:.0f} ms after the answer", after=round(after, 6))
+
+    def hangup(self) -> None:
+        """End the call from this side, in whatever state it is: CANCEL, BYE or a refusal."""
+        if self.session is not None and self._ended_at is None:
+            self.session.hangup(self._clock.seconds())
+
+    def give_up(self, outcome: Outcome) -> None:
+        """Hang up for a reason that counts as the outcome, whatever the session says when it has ended."""
+        self._verdict = outcome
+        self.hangup()
+
+    def over(self, outcome: Outcome) -> None:
+        """The session has ended, whoever ended it. Frees everything; a second time does nothing."""
+        if self._ended_at is not None:
+            return
+        outcome = self._verdict or outcome
+        self._ended_at = self._monotonic()
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
+        if self.media is not None:
+            self.media.stop()
+        else:
+            self._ports.close()
+        self.tell("ended", outcome.text, normal=outcome.normal)
+        if self._answered_at is None:
+            self.answered.callback(False)
+        self.ended.callback(outcome)
+
+    @property
+    def was_answered(self) -> bool:
+        return self._answered_at is not None
+
+    @property
+    def is_over(self) -> bool:
+        return self._ended_at is not None
+
+    # What is said of it
+
+    def tell(self, event: str, text: str, **details: object) -> None:
+        self._settings.tell(Happening(self._monotonic(), event, text, details))
+
+    @property
+    def codec(self) -> str:
+        """Like PCMU/8000; empty before there is one."""
+        return f"{self.agreed.codec.name}/{self.agreed.codec.clock_rate}" if self.agreed else ""
+
+    def summary(self) -> Summary:
+        """The numbers until now."""
+        answered, media = self._answered_at, self.media
+        receiver = media.receiver if media else Receiver(CODECS["PCMU", 8000], None)
+        totals, level = receiver.totals(), receiver.level
+        return Summary(
+            answered_after=answered - self._began if answered is not None else None,
+            duration=(self._ended_at or self._monotonic()) - answered if answered is not None else 0.0,
+            codec=self.codec,
+            sent=media.sender.packets if media else 0,
+            received=totals.received,
+            lost=totals.lost,
+            jitter=totals.jitter,
+            round_trip=media.round_trip if media else None,
+            sound_after=self._sound_at - answered if self._sound_at and answered else None,
+            sounding=level.sounding * FRAME,
+            level=level.level,
+            peak=level.peak_level,
+            digits_heard=self.digits_heard,
+            stray=media.stray if media else 0,
+            malformed=receiver.malformed,
+            unwanted=receiver.unwanted,
+            sources=totals.sources,
+        )
