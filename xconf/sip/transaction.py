@@ -121,6 +121,7 @@ class Transaction:
         return self._layer.timers.at(now + after, self.feed, timer)
 
     def _repeat(self, timer: Input, now: float) -> None:
+        self._layer.counters["retransmitted"] += 1
         self._interval = self._next_interval(timer)
         self._pending[0] = self._layer.timers.at(now + self._interval, self.feed, timer)
 
