@@ -95,7 +95,7 @@ def parse(arguments: Sequence[str]) -> Options:
     )
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong, without the whole usage."""
 
     def error(self, message: str) -> NoReturn:
@@ -103,7 +103,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="xconf phone",
         description="A small SIP telephone: calls or answers, plays, records, presses keys, and says what happened.",
         epilog=_EPILOG,
