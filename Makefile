@@ -14,7 +14,7 @@ help:            ## this list
 install: $(VENV)/.installed            ## set up .venv and install xconf into it
 
 run: install            ## start the server with conf/xconf.yaml (CONFIG=FILE for another)
-	@echo "Starting; Ctrl-C stops it. When it is ready for calls, in another terminal: $(BIN)/xconf phone sip:3000@127.0.0.1 --tone 440 --duration 10s"
+	@echo "Starting; Ctrl-C stops it. When it is ready, in another terminal: $(BIN)/xconf phone sip:3000@127.0.0.1 --tone 440 --duration 10s"
 	@exec $(BIN)/twistd -n --pidfile= xconf -c $(CONFIG)
 
 test: $(VENV)/.installed-dev            ## set up what the tests need, run them (ARGS='-k pin' for some)

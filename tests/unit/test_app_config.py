@@ -65,7 +65,7 @@ REFUSED = [
     ("udp://127.0.0.1:5060", "udp://127.0.0.1", "x.yaml:3: sip.listen[0]: 'udp://127.0.0.1' is not like udp://127.0.0.1:5060"),
     ("udp://127.0.0.1:5060", "udp://127.0.0.1:70000", "x.yaml:3: sip.listen[0]: 'udp://127.0.0.1:70000': port out of range 0-65535"),
     ("udp://127.0.0.1", "udp://pbx.local", "x.yaml:3: sip.listen[0]: 'pbx.local' is not an IP address"),
-    ("udp://127.0.0.1", "udp://0.0.0.0", "x.yaml:3: sip.listen[0]: 0.0.0.0 means every address; name the one that phones are to send to"),
+    ("[udp://127.0.0.1:5060]", "[udp://127.0.0.1:5060, udp://127.0.0.1:5060]", "x.yaml:2: sip: listen has udp://127.0.0.1:5060 twice; keep one"),
     ("[udp://127.0.0.1:5060]", "[]", "x.yaml:2: sip: listen is empty; give at least one address, like udp://127.0.0.1:5060"),
     ("[udp://127.0.0.1:5060]", "5060", "x.yaml:3: sip.listen: must be a list, not 5060"),
     ("[127.0.0.0/8]", "[]", "x.yaml:2: sip: nobody may call; give allow, trunks or users"),

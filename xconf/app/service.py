@@ -31,9 +31,10 @@ from xconf.media.engine import Engine
 from xconf.media.service import MediaService
 from xconf.rtp.ports import MediaPorts, PortError
 from xconf.sip.digest import Challenger
+from xconf.sip.settings import Settings as AgentSettings
 from xconf.sip.transport import SIPService
 
-STOP_TIME = 4.0  # seconds for goodbyes; with the rest of the way out less than 5
+STOP_TIME = 3.0  # seconds for calls to end; the answers to the last BYEs are then waited for, within 5 in all
 
 log = Logger()
 
@@ -57,6 +58,7 @@ class Server(MultiService):
         self.reactor = reactor
         self.configuration = configuration
         self.started_at = reactor.seconds()
+        self._ending = False
 
         self.media = MediaService(reactor, make_engine(settings))
         self.conferences = make_conferences(reactor, self.media.engine, configuration)
@@ -96,7 +98,13 @@ class Server(MultiService):
             # Between the look before the start and now somebody else was faster.
             log.critical("{fault}", fault=fault)
             raise SystemExit(f"{self.configuration.name}: {fault}") from None
-        signal.signal(signal.SIGHUP, lambda *_: self.reactor.callFromThread(self.reload))
+        self.reactor.callWhenRunning(self._ready)
+
+    def _ready(self) -> None:
+        # A server that was told to end and did so has succeeded; left to twistd, its exit status would be the signal.
+        answers = {signal.SIGHUP: self.reload, signal.SIGTERM: self._end, signal.SIGINT: self._end}
+        for number, answer in answers.items():
+            signal.signal(number, lambda *_, answer=answer: self.reactor.callFromThread(answer))
         for line in how_to_dial(self.configuration.settings):
             log.info("dial {line}", line=line)
         log.info("ready for calls")
@@ -114,7 +122,12 @@ class Server(MultiService):
         return super().stopService()
 
     def shut_down(self) -> None:
-        self.reactor.callLater(0, self.reactor.stop)
+        self.reactor.callLater(0, self._end)
+
+    def _end(self) -> None:
+        if not self._ending:
+            self._ending = True
+            self.reactor.stop()
 
     # Reload
 
@@ -173,7 +186,8 @@ class Server(MultiService):
         return {
             **{f"sip.{name}": count for name, count in self.sip.user_agent.counters.items()},
             **{f"calls.{name}": count for name, count in self.calls.counters.items()},
-            **{f"media.{name}": count for name, count in engine.counters.items()},
+            **{f"media.{name}": count for name, count in (engine.counters + engine.receiver.counters).items()},
+            **{f"rtcp.{name}": count for name, count in engine.reports.counters.items()},
             "media.truncated": engine.ports.truncated,
             "media.unsent": engine.ports.unsent,
         }
@@ -189,7 +203,10 @@ def make_engine(settings: Settings) -> Engine:
 
 
 def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None]) -> SIPService:
-    service = SIPService(reactor, [str(listen) for listen in settings.sip.listen], handle)
+    """Room for the calls that may be, and as much again for those that are refused or ending."""
+    calls = settings.sip.limits.calls
+    agent = AgentSettings(product=f"xconf/{VERSION}", max_sessions=2 * calls + 100, max_transactions=5 * calls + 1000)
+    service = SIPService(reactor, [str(listen) for listen in settings.sip.listen], handle, agent)
     service.trace = trace if settings.log.sip_trace else None
     return service
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -57,6 +58,9 @@ class Sip(Section, frozen=True):
     def __post_init__(self) -> None:
         if not self.listen:
             raise ValueError("listen is empty; give at least one address, like udp://127.0.0.1:5060")
+        twice = [listen for listen, times in Counter(self.listen).items() if times > 1]
+        if twice:
+            raise ValueError(f"listen has {twice[0]} twice; keep one")
         if not (self.allow or self.trunks or self.users):
             raise ValueError("nobody may call; give allow, trunks or users")
 

@@ -22,7 +22,10 @@ def summary(configuration: Configuration) -> Iterator[str]:
 def how_to_dial(settings: Settings) -> Iterator[str]:
     """A line for each rule of the dial plan: a number to try, and where it leads."""
     listen = settings.sip.listen[0]
-    host = str(listen).partition("://")[2].removesuffix(":5060")
+    # On all addresses means on this one too.
+    host = (
+        str(listen).partition("://")[2].removesuffix(":5060").replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+    )
     transport = ";transport=tcp" if listen.transport == "tcp" else ""
     for rule in settings.dialplan:
         number = example(settings, rule)

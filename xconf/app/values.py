@@ -16,12 +16,9 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 def _address(text: str) -> IPAddress:
     try:
-        address = ipaddress.ip_address(text)
+        return ipaddress.ip_address(text)
     except ValueError:
         raise ValueError(f"'{text}' is not an IP address") from None
-    if address.is_unspecified:
-        raise ValueError(f"{text} means every address; name the one that phones are to send to")
-    return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ class MediaAddress:
 
     @classmethod
     def parse(cls, text: str) -> MediaAddress:
-        if text != "0.0.0.0" and _address(text).version != 4:
+        if _address(text).version != 4:
             raise ValueError(f"{text} is IPv6; media goes over IPv4 for now")
         return cls(text)
 
