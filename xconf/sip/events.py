@@ -124,8 +124,12 @@ class InfoReceived(Event):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Event):
-    """The session is over and nothing of it is left. by: "local" or "remote". response: the refusal of our call."""
+    """The session is over and nothing of it is left. by: "local" or "remote".
+
+    response: the refusal of our call; request: the peer's BYE.
+    """
 
     cause: Cause
     by: str
     response: Response | None = None
+    request: Request | None = None

@@ -224,7 +224,7 @@ class Session:
             self.ua.respond(transaction, 500, now)
         elif request.method == "BYE":
             self.ua.respond(transaction, 200, now)
-            self.end(Cause.BYE, "remote", now)
+            self.end(Cause.BYE, "remote", now, request=request)
         elif request.method == "INFO":
             self.ua.respond(transaction, 200, now)
             self.ua.emit(InfoReceived(self, request))
@@ -270,7 +270,9 @@ class Session:
             self.bye((), now)
             self.end(cause, "local", now)
 
-    def end(self, cause: Cause, by: str, now: float, response: Response | None = None) -> None:
+    def end(
+        self, cause: Cause, by: str, now: float, response: Response | None = None, request: Request | None = None
+    ) -> None:
         """Where every way out leads: all that the session holds is freed, and its owner told. Again does nothing."""
         if self.ended:
             return
@@ -278,7 +280,7 @@ class Session:
         self.changes.stop(now)
         self.released(before, now)
         self.ua.forget(self)
-        self.ua.emit(Ended(self, cause, by, response))
+        self.ua.emit(Ended(self, cause, by, response, request))
 
     def released(self, before: SessionState, now: float) -> None:
         """What else a kind of session holds."""
