@@ -28,6 +28,9 @@ from xconf.sip.sdp import Origin, SessionDescription, revised
 if TYPE_CHECKING:
     from xconf.sip.session import Session
 
+PATIENCE = 4.0
+"""Seconds without any answer after which the phone says so."""
+
 
 def _silent(happening: Happening) -> None:
     pass
@@ -153,6 +156,14 @@ class PhoneCall:
         return self.media
 
     # What happens to the call
+
+    def dialled(self) -> None:
+        """The INVITE is on its way; a person who waits is told when nothing comes of it."""
+        self._later(PATIENCE, self._nothing_yet)
+
+    def _nothing_yet(self) -> None:
+        if not self._progress and not self.was_answered:
+            self.tell("nothing-yet", "no answer yet")
 
     def progress(self, status: int, reason: str) -> None:
         """A provisional answer came; each status is told once."""

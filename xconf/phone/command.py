@@ -24,7 +24,7 @@ from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.exchange import Credentials
 from xconf.sip.uri import URI
 
-FAREWELL = 3.0
+FAREWELL = 2.0
 """Seconds that an interrupted call gets to say goodbye."""
 
 _INTERRUPTED = Outcome(False, "interrupted before there was a call", "let it run until the call is answered")
@@ -35,8 +35,10 @@ def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
         command = Command(options)
-    except (PhoneError, SoundError, OSError) as error:
+    except (PhoneError, SoundError) as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(f"{error.filename} cannot be written: {error.strerror}")
     # Not before: importing the reactor installs it, and the words may have been in vain.
     from twisted.internet import reactor
 
@@ -138,7 +140,7 @@ class Command:
         if call is None or call.is_over:
             farewell.callback(None)
         else:
-            unanswered = Outcome(True, "hung up, but the other side did not say that it knows")
+            unanswered = Outcome(call.was_answered, "hung up, without a word from the other side", "is it running?")
             farewell.addTimeout(FAREWELL, self._reactor, onTimeoutCancel=lambda *_: call.over(unanswered))
             call.hangup()
         return farewell.addCallback(lambda _: self._phone.close() if self._phone is not None else None)

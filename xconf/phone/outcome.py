@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import Cause, Ended
-from xconf.sip.message import Response
+from xconf.sip.message import Request, Response
+from xconf.sip.syntax import split_parameters
 
 
 @dataclass(slots=True, frozen=True)
@@ -53,7 +55,17 @@ def of(event: Ended, *, answered: bool) -> Outcome:
     if event.cause is Cause.CANCELLED:
         who = "cancelled" if local else "the caller gave up"
         return Outcome(False, f"{who} before the call was answered", "let it ring for longer")
-    return Outcome(answered, "hung up" if local else "the other side hung up", "" if answered else _LOOK)
+    text = "hung up" if local else f"the other side hung up{_reason(event.request)}"
+    return Outcome(answered, text, "" if answered else _LOOK)
+
+
+def _reason(bye: Request | None) -> str:
+    """What the Reason header field says in words (RFC 3326)."""
+    try:
+        text = split_parameters((bye and bye.headers.get("Reason")) or "")[1].get("text")
+    except RemoteProtocolError:
+        text = None
+    return f": {text}" if text else ""
 
 
 def _rejected(response: Response | None) -> Outcome:

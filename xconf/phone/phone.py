@@ -96,6 +96,7 @@ class Phone:
             uri, sdp=call.offer(), from_=caller, flow=flow, credentials=credentials, now=self._service.seconds()
         )
         call.session, session.app = session, call
+        call.dialled()
         return call
 
     def wait(self, settings: CallSettings) -> Deferred[PhoneCall]:
