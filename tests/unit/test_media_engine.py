@@ -430,3 +430,19 @@ def test_a_fan_out_that_grows_keeps_every_address(room: Room) -> None:
     room.talk({speaker: 500.0}, 3)
     assert {len(phone.packets) for phone in listeners} == {3}
     assert room.engine.ports.unsent == 0
+
+
+def test_a_phone_that_sends_from_its_other_address_is_heard_when_that_is_trusted(room: Room) -> None:
+    """A phone named the address of one interface in its session description, and its packets left by another."""
+    room.engine.trusts = lambda host: host == "127.0.0.5"
+    a, b = room.phone(), room.phone(speaker=False)
+    number = a.socket.getsockname()[1]
+    for address in ("127.0.0.6", "127.0.0.5"):
+        a.socket.close()
+        a.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        a.socket.bind((address, number))
+        a.socket.setblocking(False)
+        room.talk({a: 500.0}, 20)
+        heard = level(b.heard(10), 500)
+        assert (heard > 7000) is (address == "127.0.0.5")
+    assert a.leg.latched == ("127.0.0.5", number)

@@ -42,7 +42,7 @@ def test_speakers_events_and_a_sample_pass(port: MediaPort) -> None:
     speakers = [sender(f"127.0.0.{2 + n % 7}") for n in range(60)]
     others = [sender(f"127.0.0.{2 + n % 9}") for n in range(5)]
     wanted = frozenset(source_number(s.getsockname()) for s in speakers)
-    assert port.set_filter(program(Wanted(wanted, frozenset(), frozenset({101, 96}))))
+    assert port.set_filter(program(Wanted(wanted, payload_types=frozenset({101, 96}))))
     for speaker in speakers:
         assert passed(port, speaker, 0, 20) == 20
     for other in others:

@@ -16,6 +16,7 @@ from xconf.api.control import ControlError, ControlService
 from xconf.api.server_commands import Status, server_commands
 from xconf.app.access import ConfiguredAccess
 from xconf.app.config import Configuration, load
+from xconf.app.eventlog import log_events
 from xconf.app.logs import take_logging
 from xconf.app.options import Options
 from xconf.app.problems import ConfigError
@@ -62,6 +63,7 @@ class Server(MultiService):
 
         self.media = MediaService(reactor, make_engine(settings))
         self.conferences = make_conferences(reactor, self.media.engine, configuration)
+        log_events(self.conferences.events)
         self.sip = make_sip(reactor, settings, self._sip_event)
         self.calls = Calls(
             reactor,
@@ -74,6 +76,7 @@ class Server(MultiService):
             media_address=settings.rtp.address.host,
             media_timeout=settings.rtp.media_timeout,
         )
+        self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
         configuration.commands.add(server_commands(self))
         self.control = ControlService(configuration.socket, self.run, reactor)
         for part in (self.media, self.sip, self.control):

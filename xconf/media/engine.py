@@ -46,9 +46,19 @@ _LATER = 1 << 60
 
 
 class Engine:
-    """The media of one node. capacity: calls; relatch: whether a leg whose source fell silent may get a new one."""
+    """The media of one node. capacity: calls; relatch: whether a leg whose source fell silent may get a new one;
+    trusts: whether a host may send for a call of another host (a phone with two addresses).
+    """
 
-    def __init__(self, ports: MediaPorts, capacity: int, rng: np.random.Generator, *, relatch: bool = True) -> None:
+    def __init__(
+        self,
+        ports: MediaPorts,
+        capacity: int,
+        rng: np.random.Generator,
+        *,
+        relatch: bool = True,
+        trusts: Callable[[str], bool] = lambda host: False,
+    ) -> None:
         self.ports = ports
         self.counters: Counter[str] = Counter()
         self.planes: dict[int, Plane] = {}
@@ -58,6 +68,7 @@ class Engine:
         self._capacity = capacity
         self._rng = rng
         self._relatch = relatch
+        self.trusts = trusts
         self._rows = Rows(capacity, "calls")
         self._legs: dict[int, Leg] = {}
         self._names = np.zeros((capacity, _NAME), np.uint8)
@@ -70,7 +81,7 @@ class Engine:
         self._heard_from: dict[int, tuple[Bank, int, tuple[int, int, int, int]]] = {}  # leg row -> what it is sent
         self._touched: dict[int, Leg] = {}
         self._told: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-        self._reports = Reports(self.timelines, rng)
+        self.reports = Reports(self.timelines, rng)
 
     # What calls and conferences do
 
@@ -106,12 +117,12 @@ class Engine:
             "voices": sum(plane.voices.used for plane in self.planes.values()),
             "sounds": sum(plane.used for plane in self.planes.values()),
             "outputs": sum(bank.outputs for bank in self._banks.values()),
-            "reports": len(self._reports),
+            "reports": len(self.reports),
             "packets_per_tick": sum(port.fanout.count for port in self.ports.ports),
         }
 
     def statistics(self, leg: Leg) -> LegStatistics:
-        counterpart = self._reports.counterpart(leg.row)
+        counterpart = self.reports.counterpart(leg.row)
         last = max(int(self.receiver.last[leg.row]), counterpart.last_heard if counterpart else NEVER)
         if leg.closed or last == NEVER:
             return LegStatistics()
@@ -165,7 +176,7 @@ class Engine:
         if addressed:
             self._latch(leg, media.remote)
         self._hosts[row] = port, host_key
-        self._latches.add(port, host_key, row, addressed=addressed)
+        self._latches.add(port, host_key, row, addressed=addressed, claimed=media.remote[1])
         leg.port.stale = True
 
     def open_voice(self, leg: Leg, minus: int) -> int:
@@ -187,7 +198,7 @@ class Engine:
 
     def forget(self, leg: Leg) -> None:
         """The leg is closed: its address is free at once, its row when the next tick has taken it off the fan-out."""
-        self._reports.bye(leg, self.ports)
+        self.reports.bye(leg, self.ports)
         self._unplace(leg.row)
         self._count_events(leg, -1)
         self.receiver.forget(leg.row)
@@ -242,11 +253,17 @@ class Engine:
 
     def _find_leg(self, port: int, key: int) -> int | None:
         """The leg that a packet of an unknown source belongs to, latched to it; None: nobody's."""
+        host, number = source_address(key)
         row = self._latches.find(port, key >> 32, self._silent)
+        if row is None and self.trusts(host):
+            row = self._latches.find_claim(port, number)
         leg = None if row is None else self._legs.get(row)
         if leg is None or leg.closed:
             return None
-        self._latch(leg, source_address(key))
+        self._latches.remove(*self._hosts[row], row)
+        self._hosts[row] = port, key >> 32
+        self._latches.add(port, key >> 32, row, addressed=True, claimed=number)
+        self._latch(leg, (host, number))
         self.counters["latched"] += 1
         return row
 
@@ -266,11 +283,14 @@ class Engine:
             return
         sources: dict[int, set[tuple[int, int]]] = {port.index: set() for port in stale}
         hosts = {port.index: set(self._latches.unaddressed(port.index)) for port in stale}
+        claims: dict[int, set[int]] = {port.index: set() for port in stale}
         for plane in self.planes.values():
             for voice in plane.voices.rows():
                 leg = self._legs[int(plane.voices.leg[voice])]
                 if leg.latched is None or not leg.port.stale:
                     continue
+                if self._latches.is_unheard(leg.row) and leg.claimed is not None:
+                    claims[leg.port.index].add(leg.claimed[1])
                 place = self._hosts[leg.row]
                 # The few calls of one host pass whole, so that a speaker whose NAT moved him is found again at once.
                 if self._latches.count(*place) <= FEW:
@@ -280,7 +300,7 @@ class Engine:
         for port in stale:
             types = frozenset(payload_type for payload_type, legs in port.event_types.items() if legs > 0)
             whole = frozenset(map(host_number, hosts[port.index]))
-            code = program(Wanted(frozenset(sources[port.index]), whole, types))
+            code = program(Wanted(frozenset(sources[port.index]), whole, frozenset(claims[port.index]), types))
             self.counters["filtered" if port.set_filter(code) and code else "unfiltered"] += 1
             port.stale = False
 
@@ -305,7 +325,7 @@ class Engine:
         for (_, rate), bank in self._banks.items():
             bank.encode(self.planes[rate].pcm, self.timelines, self.tick_number)
         self.ports.send()
-        self._reports.run(self._legs, self.ports, self.receiver, self.tick_number, wall)
+        self.reports.run(self._legs, self.ports, self.receiver, self.tick_number, wall)
 
     def deliver(self) -> None:
         """Tell legs what the tick found. A fault of one listener is logged and does not touch the others."""
@@ -322,6 +342,7 @@ class Engine:
             for row in new:
                 if row in self._hosts:
                     self._latches.heard(*self._hosts[row], row)
+                    self._legs[row].port.stale |= self._legs[row].voice is not None
             for event in events:
                 leg = self._legs.get(event.leg)
                 digit = leg.events.feed(event.timestamp, event.marker, event.payload) if leg else None

@@ -26,10 +26,13 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, co
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a port's legs want to receive. sources: (IPv4 address as a number, port); hosts: addresses, any port."""
+    """What a port's legs want to receive. sources: (IPv4 address as a number, port); hosts: addresses, any port;
+    ports: source ports of any address.
+    """
 
     sources: frozenset[tuple[int, int]] = frozenset()
     hosts: frozenset[int] = frozenset()
+    ports: frozenset[int] = frozenset()
     payload_types: frozenset[int] = frozenset()
 
 
@@ -39,6 +42,10 @@ def program(wanted: Wanted) -> bytes | None:
     for payload_type in sorted(wanted.payload_types):
         code += [(_JEQ, 0, 1, payload_type), (_RET, 0, 0, _PASS)]
     code += [(_LD_WORD, 0, 0, _RANDOM), (_AND, 0, 0, SAMPLE - 1), (_JEQ, 0, 1, 0), (_RET, 0, 0, _PASS)]
+    if wanted.ports:
+        code.append((_LD_HALF, 0, 0, _SOURCE_PORT))
+    for port in sorted(wanted.ports):
+        code += [(_JEQ, 0, 1, port), (_RET, 0, 0, _PASS)]
     by_host: dict[int, list[int]] = {host: [] for host in wanted.hosts}
     for host, port in wanted.sources:
         if host not in wanted.hosts:

@@ -57,17 +57,22 @@ class Latches:
 
     A leg is `unheard` until its first packet. A stray packet latches the one unheard leg of its host at its port; when
     there are two it is nobody's. `unaddressed` legs (the phone's own idea of its address is implausible) are never two of a
-    host at a port. A leg that was heard is latched anew only when `silent(leg)`.
+    host at a port. A leg that was heard is latched anew only when `silent(leg)`. A phone with two addresses may name one and
+    send from the other: from a host that is trusted, the source port that it named is enough.
     """
 
     def __init__(self) -> None:
         self._legs: dict[tuple[int, int], set[int]] = {}
         self._unheard: dict[tuple[int, int], set[int]] = {}
         self._unaddressed: dict[tuple[int, int], int] = {}
+        self._claims: dict[tuple[int, int], set[int]] = {}  # (local port, the port that it named) -> unheard legs
+        self._claim: dict[int, tuple[int, int]] = {}
 
-    def add(self, port: int, host: int, leg: int, *, addressed: bool) -> None:
-        """host: the upper 32 bits of the source's key."""
+    def add(self, port: int, host: int, leg: int, *, addressed: bool, claimed: int) -> None:
+        """host: the upper 32 bits of the source's key; claimed: the port that the phone named."""
         place = port, host
+        self._claim[leg] = port, claimed
+        self._claims.setdefault((port, claimed), set()).add(leg)
         self._legs.setdefault(place, set()).add(leg)
         self._unheard.setdefault(place, set()).add(leg)
         if not addressed:
@@ -88,6 +93,11 @@ class Latches:
             self._unheard.pop(place, None)
         if self._unaddressed.get(place) == leg:
             del self._unaddressed[place]
+        claim = self._claim.pop(leg, None)
+        if claim is not None:
+            self._claims[claim].discard(leg)
+            if not self._claims[claim]:
+                del self._claims[claim]
 
     def remove(self, port: int, host: int, leg: int) -> None:
         self.heard(port, host, leg)
@@ -114,6 +124,14 @@ class Latches:
             return None
         quiet = [leg for leg in legs if silent(leg)]
         return quiet[0] if len(quiet) == 1 else None
+
+    def find_claim(self, port: int, claimed: int) -> int | None:
+        """The one unheard leg at that port that named this port as its own."""
+        legs = self._claims.get((port, claimed), ())
+        return next(iter(legs)) if len(legs) == 1 else None
+
+    def is_unheard(self, leg: int) -> bool:
+        return leg in self._claim
 
     def __len__(self) -> int:
         return len(self._legs)
