@@ -11,8 +11,10 @@ from types import SimpleNamespace
 import pytest
 from twisted.logger import LogLevel, globalLogPublisher
 
+from xconf.app.eventlog import log_events
 from xconf.app.logs import FromLogging, line_of, observer
 from xconf.app.trace import trace, without_secrets
+from xconf.conference import events
 
 
 def event(text: str, **fields: object) -> dict[str, object]:
@@ -92,3 +94,19 @@ def test_the_trace_has_no_keys_of_a_pin(kind: str) -> None:
 def test_the_trace_survives_any_bytes(written: io.StringIO) -> None:
     trace("out", SimpleNamespace(transport="tcp", remote=("::1", 1)), bytes(range(256)) * 300)
     assert written.getvalue().count("\n") < 200
+
+
+def test_events_of_conferences_are_lines_with_their_call(written: io.StringIO) -> None:
+    stream = events.Stream(lambda: 0.0)
+    log_events(stream)
+    who = {"conference": "3000", "member": "m-1", "caller": "Ann <1001>", "call_id": "abc@1"}
+    stream.publish(events.MemberJoined, **who, role="speaker")
+    stream.publish(events.TalkStarted, **who)
+    stream.publish(events.DigitPressed, **who, digit="4")
+    stream.publish(events.MemberFlagChanged, **who, flag="mute", on=True)
+    stream.publish(events.MemberLeft, **who, reason="hung up", seconds=12.345)
+    assert [line.split("info  ")[1] for line in written.getvalue().splitlines()] == [
+        "[abc@1] conference 3000: member joined, member m-1, caller Ann <1001>, role speaker",
+        "[abc@1] conference 3000: member flag changed, member m-1, caller Ann <1001>, flag mute, on yes",
+        "[abc@1] conference 3000: member left, member m-1, caller Ann <1001>, reason hung up, seconds 12.3",
+    ]

@@ -1,4 +1,4 @@
-"""The console program: `xconf check-config`, `xconf ctl`, `xconf phone`."""
+"""The console program: `xconf check-config`, `xconf ctl`, `xconf phone`, `xconf load`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ usage: xconf COMMAND …
   check-config FILE   say whether a configuration can be used, and what is wrong with it
   ctl WORDS…          ask or tell the running server something; without words, a prompt
   phone SIP-URI       a small telephone, for trying things
+  load SIP-URI        many calls at once, and how they fared
   COMMAND --help      more of one command
 
 The server itself: twistd -n xconf -c FILE"""
@@ -98,4 +99,14 @@ def phone(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"check-config": check_config, "ctl": ctl, "phone": phone}
+def load(arguments: Sequence[str]) -> int:
+    command: Callable[[Sequence[str]], int] = importlib.import_module("xconf.phone.load").main
+    return command(arguments)
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "check-config": check_config,
+    "ctl": ctl,
+    "phone": phone,
+    "load": load,
+}
