@@ -8,6 +8,7 @@ from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import Cause, Ended
 from xconf.sip.message import Request, Response
 from xconf.sip.syntax import split_parameters
+from xconf.sip.uri import Address
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,7 +72,14 @@ def _reason(bye: Request | None) -> str:
 def _rejected(response: Response | None) -> Outcome:
     if response is None:
         return Outcome(False, "refused the call", _CODEC)
-    status, contacts = response.status, response.contacts
-    if 300 <= status < 400 and contacts and contacts != "*":
-        return Outcome(False, f"moved: {status} {response.reason}", f"call {contacts[0].uri} instead")
-    return Outcome(False, f"refused: {status} {response.reason}", _REMEDIES.get(status, _LOOK))
+    text, contact = f"{response.status} {response.reason}", _contact(response)
+    if 300 <= response.status < 400 and contact is not None:
+        return Outcome(False, f"moved: {text}", f"call {contact.uri} instead")
+    return Outcome(False, f"refused: {text}", _REMEDIES.get(response.status, _LOOK))
+
+
+def _contact(response: Response) -> Address | None:
+    try:
+        return response.contact
+    except RemoteProtocolError:
+        return None
