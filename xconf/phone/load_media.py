@@ -91,6 +91,7 @@ class LoadMedia:
         self._began = 0.0
         self._lateness = np.zeros(1000, np.int64)  # slices by whole ms
         self._worst = 0.0
+        self._call_seconds, self._counted = 0.0, monotonic()
         self._metronome = Metronome(clock, monotonic, FRAME / SLICES, self._beat)
 
     def _build_packets(self, rows: int, speaks: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
@@ -134,15 +135,23 @@ class LoadMedia:
         self._names[caller] = np.frombuffer(sockaddr(remote), np.uint8)
         self._remotes[caller] = source_number(remote)
         self._headers["second"][caller] = _MARKER | payload_type
+        self._count()
         self._active[caller] = True
         self._dense[caller // self._share] = None
         self.heard.start(caller, receive_payload_type)
 
     def stop(self, caller: int) -> None:
         """Neither send nor listen any more."""
+        self._count()
         self._active[caller] = False
         self._dense[caller // self._share] = None
         self.heard.stop(caller)
+
+    def _count(self) -> None:
+        """Bring `call_seconds` up to now, before the number of callers changes."""
+        now = self._monotonic()
+        self._call_seconds += (now - self._counted) * int(self._active.sum())
+        self._counted = now
 
     # The beat
 
@@ -210,6 +219,12 @@ class LoadMedia:
         return rows
 
     # Numbers
+
+    @property
+    def call_seconds(self) -> float:
+        """Seconds from `start` to `stop` of all callers together, until now."""
+        self._count()
+        return self._call_seconds
 
     @property
     def arrived(self) -> int:
