@@ -11,7 +11,8 @@ import pytest
 from bed_audio import read_wav
 from bed_crew import Phones
 from bed_server import ROOT, Server
-from bed_stalls import StallMonitor
+
+from bench.stalls import StallMonitor
 
 HERE = Path(__file__).parent
 

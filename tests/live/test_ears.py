@@ -11,7 +11,8 @@ from bed_audio import RATE, clicks, find_sound, gaps, hears, tone, tone_level, t
 from bed_crew import Phones
 from bed_phones import Baresip, Linphone, Recording
 from bed_sipp import mulaw
-from bed_stalls import Stall, StallMonitor, without_stalls
+
+from bench.stalls import Stall, StallMonitor, without_stalls
 
 TONES = [433.0, 1013.0]
 

@@ -16,7 +16,8 @@ from bed_audio import Spot, clicks, gaps, hears, tone_levels, tones_between
 from bed_crew import Phones
 from bed_phones import Recording
 from bed_server import Server
-from bed_stalls import Stall, StallMonitor, without_stalls
+
+from bench.stalls import Stall, StallMonitor, without_stalls
 
 MINUTE = 60.0
 TONES = {"ann": 433.0, "bob": 1013.0, "cat": 1709.0}
