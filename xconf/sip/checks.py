@@ -33,8 +33,7 @@ def check(request: Request, settings: Settings) -> Refusal | None:
         return Refusal(405, (("Allow", ", ".join(ALLOW)),))
     if not request.uri.is_sip:
         return Refusal(416)
-    required = [option.lower() for option in request.headers.get_all("Require")]
-    unsupported = [option for option in required if option not in SUPPORTED]
+    unsupported = [option for option in request.headers.get_all("Require") if option.lower() not in SUPPORTED]
     if unsupported:
         return Refusal(420, (("Unsupported", ", ".join(unsupported)),))
     return _check_content(request, settings)
@@ -45,6 +44,8 @@ def _check_content(request: Request, settings: Settings) -> Refusal | None:
         return _check_info(request, settings)
     if request.method not in _DESCRIBED:
         return None
+    if request.method == "INVITE" and not _takes_sdp(request):
+        return Refusal(406)
     try:
         sdp_of(request)
         if request.method != "PRACK":
@@ -52,6 +53,12 @@ def _check_content(request: Request, settings: Settings) -> Refusal | None:
     except RemoteProtocolError as error:
         return Refusal(error.status, _explanation(error.status, settings), error.reason)
     return None
+
+
+def _takes_sdp(request: Request) -> bool:
+    """Whether our answer may be a session description (section 20.1); without Accept it may."""
+    kinds = [kind.partition(";")[0].strip().lower() for kind in request.headers.get_all("Accept")]
+    return not kinds or not {SDP, "application/*", "*/*"}.isdisjoint(kinds)
 
 
 def _explanation(status: int, settings: Settings) -> HeaderItems:
