@@ -11,54 +11,18 @@ import contextlib
 import socket
 import statistics
 import struct
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
+from bench.server import ADDRESS, server
 from bench.stalls import StallMonitor, without_stalls
 from xconf.media.codecs import PCMU
 
-SERVER = ("127.0.0.1", 15060)
 PAIRS, SECONDS = 20, 5.0
 EVERY = 13  # packets from one loud packet to the next: no multiple of any period of the server
 LIMITS = {"median": 20.0, "99th percentile": 35.0}  # ms
-CONFIGURATION = f"""
-sip: {{listen: ['udp://{SERVER[0]}:{SERVER[1]}'], allow: [127.0.0.0/8]}}
-rtp: {{address: 127.0.0.1, ports: 26384-26639}}
-control: {{listen: unix:latency.sock}}
-dialplan:
-  - {{number: '(3\\d+)', conference: '\\1', profile: default, flags: +speaker}}
-  - {{number: '4(\\d+)', conference: '3\\1', profile: default}}
-profiles:
-  default: {{alone_sound: false, member_welcome: '', member_join: '', member_leave: '', vad: {{enable: false}},
-            cng: {{enable: false}}}}
-"""
-
-
-@contextlib.contextmanager
-def server() -> Iterator[None]:
-    """A server of its own, until the end."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "xconf.yaml"
-        file.write_text(CONFIGURATION)
-        command = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "xconf", "-c", str(file)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "ready for calls" in line:
-                break
-        threading.Thread(target=process.stdout.read, daemon=True).start()
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 class Caller:
@@ -77,11 +41,11 @@ class Caller:
     def _request(self, method: str, sequence: int, to_tag: str, body: str = "") -> bytes:
         host, port = self.sip.getsockname()
         lines = [
-            f"{method} sip:{self._number}@{SERVER[0]}:{SERVER[1]} SIP/2.0",
+            f"{method} sip:{self._number}@{ADDRESS[0]}:{ADDRESS[1]} SIP/2.0",
             f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{method}{sequence}{port};rport",
             "Max-Forwards: 70",
             f"From: <sip:bench@{host}>;tag=bench{port}",
-            f"To: <sip:{self._number}@{SERVER[0]}>{to_tag}",
+            f"To: <sip:{self._number}@{ADDRESS[0]}>{to_tag}",
             f"Call-ID: {self._call_id}",
             f"CSeq: {sequence} {method}",
             f"Contact: <sip:bench@{host}:{port}>",
@@ -96,7 +60,7 @@ class Caller:
             f"v=0\r\no=- 1 1 IN IP4 {self._address}\r\ns=-\r\nc=IN IP4 {self._address}\r\nt=0 0\r\n"
             f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
         )
-        self.sip.sendto(self._request("INVITE", 1, "", body), SERVER)
+        self.sip.sendto(self._request("INVITE", 1, "", body), ADDRESS)
         while True:
             text = self.sip.recv(4096).decode()
             if text.startswith("SIP/2.0 200"):
@@ -105,12 +69,12 @@ class Caller:
                 raise SystemExit(f"the server refused the call: {text.splitlines()[0]}")
         to = next(line for line in text.splitlines() if line.lower().startswith("to:"))
         self._tag = ";tag=" + to.split("tag=")[1].strip()
-        self.sip.sendto(self._request("ACK", 1, self._tag), SERVER)
+        self.sip.sendto(self._request("ACK", 1, self._tag), ADDRESS)
         media = next(line for line in text.splitlines() if line.startswith("m=audio"))
-        return SERVER[0], int(media.split()[1])
+        return ADDRESS[0], int(media.split()[1])
 
     def close(self) -> None:
-        self.sip.sendto(self._request("BYE", 2, self._tag), SERVER)
+        self.sip.sendto(self._request("BYE", 2, self._tag), ADDRESS)
         with contextlib.suppress(TimeoutError):
             self.sip.recv(4096)
         self.sip.close()

@@ -1,0 +1,82 @@
+"""A server of a benchmark's own, started as users start it, and what it spends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ADDRESS = ("127.0.0.1", 15060)
+SPEAK, LISTEN = "sip:3{}@127.0.0.1:15060", "sip:4{}@127.0.0.1:15060"
+"""Whom speakers and listeners of a conference call; {} is its number."""
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_CONFIGURATION = """
+sip: {{listen: ['udp://{host}:{port}'], allow: [127.0.0.0/8], limits: {{calls: {calls}}}}}
+rtp: {{address: 127.0.0.1, ports: 26384-26639}}
+control: {{listen: unix:bench.sock}}
+dialplan:
+  - {{number: '(3\\d+)', conference: '\\1', profile: default, flags: +speaker}}
+  - {{number: '4(\\d+)', conference: '3\\1', profile: default}}
+profiles:
+  default: {{alone_sound: false, member_welcome: '', member_join: '', member_leave: '', vad: {{enable: {vad}}},
+            cng: {{enable: false}}}}
+"""
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has spent, in itself and in the system, all threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+@dataclass(slots=True, frozen=True)
+class Server:
+    pid: int
+    socket: Path
+
+    def cpu(self) -> float:
+        """CPU seconds so far."""
+        return cpu_seconds(self.pid)
+
+    def memory(self) -> int:
+        """Octets that it keeps in memory."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
+
+    def ask(self, *words: str) -> str:
+        """What `xconf ctl --json` says."""
+        command = [sys.executable, "-m", "xconf", "ctl", "--socket", str(self.socket), "--json", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@contextlib.contextmanager
+def server(*, calls: int = 20_000, vad: bool = False) -> Iterator[Server]:
+    """Until the end; its log goes to a file."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "xconf.yaml"
+        host, port = ADDRESS
+        file.write_text(_CONFIGURATION.format(host=host, port=port, calls=calls, vad="true" if vad else "false"))
+        command = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "xconf", "-c", str(file)]
+        log = Path(folder) / "log"
+        with log.open("w") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_ready(process, log)
+            yield Server(process.pid, Path(folder) / "bench.sock")
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:
+    while "ready for calls" not in log.read_text():
+        if process.poll() is not None:
+            raise SystemExit(f"the server did not start:\n{log.read_text()}")
+        time.sleep(0.05)
