@@ -150,7 +150,11 @@ def find_sound(recording: np.ndarray, sound: np.ndarray) -> tuple[float, float]:
 
 
 def hears(recording: np.ndarray, sound: np.ndarray, rate: int = RATE, likeness: float = 0.85) -> float | None:
-    """When (seconds) a known sound begins in a recording, or None when it is not in there."""
+    """When (seconds) a known sound begins in a recording, or None when it is not in there.
+
+    It may lack its end by a little: a phone does not play what its jitter buffer still holds when the call ends.
+    """
+    recording = np.concatenate([recording, np.zeros(round(0.25 * rate))])
     position, score = find_sound(recording, sound)
     return position / rate if score >= likeness else None
 

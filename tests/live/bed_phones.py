@@ -23,7 +23,9 @@ import pytest
 from bed_audio import read_wav, write_wav
 
 BARESIP_MODULES = Path("/usr/lib/baresip/modules")
+BLOCK = 16  # ports that one baresip gets: SIP, SIP over TLS, control, then RTP
 _addresses = itertools.count(2)
+_blocks = itertools.count()
 
 
 def need(program: str, package: str) -> None:
@@ -40,6 +42,17 @@ def own_address() -> str:
     """A loopback address that nobody else in this test run uses; test runs side by side differ by process id."""
     number = next(_addresses)
     return f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}.{number % 250 + 2}"
+
+
+def own_ports(address: str) -> int:
+    """The first of BLOCK ports of an address that nobody uses, neither in this test run nor elsewhere."""
+    while True:
+        first = 22000 + (os.getpid() * 37 + next(_blocks)) % 600 * BLOCK
+        with contextlib.ExitStack() as probes, contextlib.suppress(OSError):
+            for port in range(first, first + BLOCK):
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    probes.enter_context(socket.socket(socket.AF_INET, kind)).bind((address, port))
+            return first
 
 
 def wait_for(condition: Callable[[], Any], timeout: float, what: str) -> Any:
@@ -99,7 +112,7 @@ class Recording:
 
 CONFIG = """\
 poll_method epoll
-sip_listen {address}:5060
+sip_listen {address}:{port}
 net_interface {address}
 call_local_timeout 120
 call_max_calls 4
@@ -113,7 +126,7 @@ audec_format s16
 audio_buffer 20-160
 audio_level no
 rtp_tos 184
-rtp_ports 20000-20100
+rtp_ports {first_rtp}-{last_rtp}
 rtcp_mux no
 jitter_buffer_delay 5-10
 rtp_stats yes
@@ -127,18 +140,21 @@ module_tmp uuid.so
 module_tmp account.so
 module_app menu.so
 module_app ctrl_tcp.so
-ctrl_tcp_listen {address}:4444
+ctrl_tcp_listen {address}:{control}
 snd_path {recordings}
 {extra}"""
 
-ACCOUNT = "<sip:{name}@{address}:5060;transport={transport}>;regint=0;answermode={answer};audio_codecs={codecs}{more}\n"
+ACCOUNT = (
+    "<sip:{name}@{address}:{port};transport={transport}>;regint=0;answermode={answer};audio_codecs={codecs}{more}\n"
+)
 
 
 class Baresip:
     """One baresip process with a WAV file as its microphone, whose ear is recorded.
 
     `source` is a WAV at the codec's rate that must be longer than the call (it is not repeated); without one it is
-    silence. Commands go over its control socket; events it reports are kept in `events`.
+    silence. Commands go over its control socket; events it reports are kept in `events`. All live at 127.0.0.1, with
+    ports of their own: baresip's media sockets are bound to no address, so on loopback they send from that one.
     """
 
     def __init__(
@@ -152,11 +168,11 @@ class Baresip:
         answer: str = "auto",
         account: str = "",
         config: str = "",
-        address: str | None = None,
     ) -> None:
         need("baresip", "baresip-core")
         self.name = name
-        self.address = address or own_address()
+        self.address = "127.0.0.1"
+        self.port = own_ports(self.address)
         self.folder = folder / name
         self.recordings = self.folder / "heard"
         self.recordings.mkdir(parents=True)
@@ -166,10 +182,13 @@ class Baresip:
         source = source or write_wav(self.folder / "silence.wav", np.zeros(8000 * 120))
         wanted = {"g722": "G722", "l16": "L16", "opus": "opus"}
         codec_modules = "".join(f"module {module}.so\n" for module, word in wanted.items() if word in codecs)
-        names = {"name": name, "address": self.address}
+        names = {"name": name, "address": self.address, "port": self.port}
         (self.folder / "config").write_text(
             CONFIG.format(
                 **names,
+                control=self.port + 2,
+                first_rtp=self.port + 4,
+                last_rtp=self.port + BLOCK - 1,
                 source=source,
                 modules=BARESIP_MODULES,
                 codec_modules=codec_modules,
@@ -195,7 +214,7 @@ class Baresip:
 
     @property
     def uri(self) -> str:
-        return f"sip:{self.name}@{self.address}:5060"
+        return f"sip:{self.name}@{self.address}:{self.port}"
 
     def log(self) -> str:
         """What the program printed, with all its SIP messages."""
@@ -204,7 +223,7 @@ class Baresip:
     def _connect(self) -> socket.socket | None:
         assert self.process.poll() is None, f"baresip ended at start:\n{self.log()}"
         with contextlib.suppress(OSError):
-            return socket.create_connection((self.address, 4444), 1)
+            return socket.create_connection((self.address, self.port + 2), 1)
         return None
 
     def _read(self) -> None:

@@ -22,7 +22,7 @@ class Stage:
     def __init__(self, server: Server, folder: Path, parts: Mapping[str, Part]) -> None:
         server.wait_idle()
         self.server = server
-        self._crews = {name: Phones(folder / name) for name in parts}
+        self._crews = {name: Phones(folder / name.replace(" ", "-")) for name in parts}
         self._pool = ThreadPoolExecutor(len(parts))
         self._plays: dict[str, Future[Any]] = {
             name: self._pool.submit(part, server, self._crews[name]) for name, part in parts.items()

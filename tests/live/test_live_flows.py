@@ -77,7 +77,7 @@ def test_200_calls_of_20_s(server: Server, phones: Phones) -> None:
 def test_kick_and_term_end_calls(server: Server, phones: Phones) -> None:
     kicked = phones.sipp("server-ends", server, "3044")
     (member,) = server.wait_members("3044", 1)
-    server.ctl(f"3044 member {member['id']} kick")
+    server.ctl(f"3044 member {member['uuid']} kick")
     outcome = kicked.finish()
     assert outcome.status == 0, outcome.explain()
     ended = phones.sipp("server-ends", server, "3045", calls=5, rate=50)

@@ -130,7 +130,7 @@ def kicked(server: Server, phones: Phones) -> Scene:
     scene["kicked"].dial(server.uri("3011"))
     (member,) = server.wait_members("3011", 1)
     time.sleep(2)
-    server.ctl(f"3011 member {member['id']} kick")
+    server.ctl(f"3011 member {member['uuid']} kick")
     scene["kicked"].wait_hungup(8)
     return scene.end()
 
@@ -142,7 +142,7 @@ def flags(server: Server, phones: Phones) -> Scene:
     scene["other"].dial(server.uri("3012"))
     time.sleep(5)
     for flag in FLAGS:
-        server.ctl(f"3012 member {member['id']} flags {flag}")
+        server.ctl(f"3012 member {member['uuid']} flags {flag}")
         time.sleep(3)
     return scene.end("told", "other")
 
@@ -155,7 +155,7 @@ def playback(server: Server, phones: Phones) -> Scene:
     time.sleep(4)
     server.ctl("3013 playback locked.wav async")
     time.sleep(4)
-    server.ctl(f"3013 member {member['id']} playback kicked.wav async")
+    server.ctl(f"3013 member {member['uuid']} playback kicked.wav async")
     time.sleep(4)
     return scene.end("one", "two")
 
