@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from xconf.phone.options import Keys
 from xconf.phone.outcome import Outcome
 from xconf.phone.report import Happening
 from xconf.rtp.packet import RtpPacket
-from xconf.sip.errors import LocalProtocolError, RemoteProtocolError
+from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.sdp import SessionDescription
 
 HUNG_UP = Outcome(True, "hung up")
@@ -23,16 +23,9 @@ HUNG_UP = Outcome(True, "hung up")
 
 @dataclass
 class FakeSession:
-    """Notes what the phone asks of its session."""
+    """Counts what the phone asks of its session."""
 
-    refuses_info: bool = False
-    infos: list[tuple[str, bytes]] = field(default_factory=list)
     hangups: int = 0
-
-    def info(self, content_type: str, body: bytes, now: float) -> None:
-        if self.refuses_info:
-            raise LocalProtocolError("not now")
-        self.infos.append((content_type, body))
 
     def hangup(self, now: float) -> None:
         self.hangups += 1
@@ -140,15 +133,6 @@ def test_keys_are_pressed_when_they_are_due_and_heard_in_order() -> None:
     assert b.call.digits_heard == "123#*" and "the other side pressed * (rfc4733)" in b.texts
 
 
-def test_keys_by_info() -> None:
-    net = Net()
-    a, b = pair(net, keys=(Keys(0.5, "4#"),), digits_by="info")
-    net.run(2)
-    body = b"Signal=%s\r\nDuration=100\r\n"
-    assert a.session.infos == [("application/dtmf-relay", body % b"4"), ("application/dtmf-relay", body % b"#")]
-    assert b.call.digits_heard == ""
-
-
 def test_keys_that_cannot_be_sent_are_told() -> None:
     net = Net()
     a, b = Party(net, "127.0.0.1", keys=(Keys(0.5, "1"),)), Party(net, "127.0.0.2")
@@ -157,10 +141,6 @@ def test_keys_that_cannot_be_sent_are_told() -> None:
     a.call.up()
     net.run(1)
     assert "try --digits-by info" in a.texts and "digit-sent" not in a.events
-    c, _ = pair(Net(), digits_by="info")
-    c.session.refuses_info = True
-    c.call.press("1")
-    assert "key 1 not sent: not now" in c.texts
 
 
 def test_the_call_is_hung_up_when_its_time_is_over() -> None:

@@ -55,11 +55,13 @@ def test_the_password_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch)
         (["sip:a@b", "--level", "3"], "-100 to 0"),
         (["sip:a@b", "--codec", "opus"], "l16/16000"),
         (["sip:a@b", "--from", "a b"], "letters and digits"),
+        (["sip:a@b", "--user", "u"], "XCONF_PASSWORD"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_would(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("XCONF_PASSWORD", raising=False)
     with pytest.raises(SystemExit) as left:
         parse(words)
     assert left.value.code == 2

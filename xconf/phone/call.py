@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from xconf.media.codecs import CODECS
 from xconf.phone.audio import Recorder, SoundFactory, silence
+from xconf.phone.info import InfoKeys
 from xconf.phone.options import Keys
 from xconf.phone.outcome import Outcome
 from xconf.phone.receiver import Receiver
@@ -20,8 +21,7 @@ from xconf.phone.report import Happening, Listener, Summary
 from xconf.phone.sender import KEY_HELD, KEY_PAUSE, Sender
 from xconf.phone.session import FRAME, MediaPorts, MediaSession
 from xconf.rtp.packet import RtpPacket
-from xconf.sip import dtmf_relay, offer_answer
-from xconf.sip.errors import LocalProtocolError
+from xconf.sip import offer_answer
 from xconf.sip.offer_answer import Agreed, Codec
 from xconf.sip.sdp import Origin, SessionDescription, revised
 
@@ -83,6 +83,7 @@ class PhoneCall:
         self._sound_at: float | None = None
         self._local: SessionDescription | None = None
         self._origin = Origin("-", rng.getrandbits(62), 1, ports.address)
+        self._info: InfoKeys | None = None
         self._timers: list[IDelayedCall] = []
         self._progress = 0
         self._verdict: Outcome | None = None
@@ -200,19 +201,17 @@ class PhoneCall:
         if self.media is None or self.session is None or self.agreed is None or self._ended_at is not None:
             return
         if self._settings.digits_by == "info":
-            body = dtmf_relay.build(digit, round(KEY_HELD * 1000))
-            try:
-                self.session.info(dtmf_relay.CONTENT_TYPES[0], body, self._clock.seconds())
-            except LocalProtocolError as error:
-                self.tell("digit-not-sent", f"key {digit} not sent: {error}", digit=digit)
-                return
+            self._info = self._info or InfoKeys(self.session, KEY_HELD, self._not_sent)
+            self._info.press(digit, self._clock.seconds())
         elif self.agreed.telephone_event is None:
-            why = "the other side takes no telephone-events; try --digits-by info"
-            self.tell("digit-not-sent", f"key {digit} not sent: {why}", digit=digit)
+            self._not_sent(digit, "the other side takes no telephone-events; try --digits-by info")
             return
         else:
             self.media.sender.press(digit)
         self.tell("digit-sent", f"pressed {digit}", digit=digit, by=self._settings.digits_by)
+
+    def _not_sent(self, digit: str, why: str) -> None:
+        self.tell("digit-not-sent", f"key {digit} did not arrive: {why}", digit=digit, why=why)
 
     def digit_heard(self, digit: str, by: str) -> None:
         """The other side pressed a key."""

@@ -72,6 +72,9 @@ def parse(arguments: Sequence[str]) -> Options:
         parser.error("give either a SIP URI to call, like sip:3000@127.0.0.1, or --answer PORT")
     if given.loop and given.play is None:
         parser.error("--loop needs a file to --play")
+    password = given.password if given.password is not None else os.environ.get(PASSWORD_VARIABLE)
+    if given.user is not None and password is None:
+        parser.error(f"--user needs a password: in the environment, as {PASSWORD_VARIABLE}, or as --password")
     return Options(
         uri=given.uri,
         answer=given.answer,
@@ -87,7 +90,7 @@ def parse(arguments: Sequence[str]) -> Options:
         codecs=tuple(dict.fromkeys(CODECS[name] for name in given.codec or ("pcmu", "pcma"))),
         from_user=given.from_user,
         user=given.user,
-        password=given.password if given.password is not None else os.environ.get(PASSWORD_VARIABLE),
+        password=password,
         bind=given.bind,
         transport=given.transport,
         verbose=given.verbose,

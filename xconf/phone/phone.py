@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -46,12 +47,14 @@ class Phone:
         user: str = "phone",
         trace: Trace | None = None,
         rng: random.Random | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """address: our own, for SIP and sound; port: of SIP, 0 for any. Raises PhoneError when it cannot be had."""
         self.address = address
         self.user = user
         self._reactor = reactor
         self._transport = transport
+        self._monotonic = monotonic
         self._rng = rng or random.SystemRandom()
         self._waiting: tuple[CallSettings, Deferred[PhoneCall]] | None = None
         host = f"[{address}]" if ":" in address else address
@@ -69,7 +72,7 @@ class Phone:
         try:
             self._service.startService()
         except CannotListenError as error:
-            reason = getattr(error.socketError, "strerror", error.socketError)
+            reason = getattr(error.socketError, "strerror", None) or error.socketError
             raise PhoneError(f"SIP port {port} on {address}: {reason}; try another --bind or port") from None
 
     @property
@@ -111,7 +114,7 @@ class Phone:
 
     def _call(self, settings: CallSettings) -> PhoneCall:
         ports = MediaPorts(self._reactor, self.address, self._rng)
-        return PhoneCall(self._reactor, ports, settings, self._rng)
+        return PhoneCall(self._reactor, ports, settings, self._rng, monotonic=self._monotonic)
 
     # What the user agent tells
 
