@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import numpy as np
 from twisted.internet import reactor as any_reactor
@@ -21,7 +22,7 @@ from xconf.media.codecs import PCMU
 from xconf.phone.load_media import LoadMedia
 from xconf.phone.load_options import loopback_addresses
 
-reactor: any = any_reactor  # type: ignore[valid-type]
+reactor: Any = any_reactor
 
 
 class UntilEnd(Protocol):

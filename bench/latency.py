@@ -18,6 +18,7 @@ import numpy as np
 
 from bench.server import ADDRESS, server
 from bench.stalls import StallMonitor, without_stalls
+from bench.table import Row
 from xconf.media.codecs import PCMU
 
 PAIRS, SECONDS = 20, 5.0
@@ -139,17 +140,23 @@ def pair(number: int) -> list[tuple[float, float]]:
     return found
 
 
-def main() -> int:
-    """Prints the figures; 1 when they are out of their limits."""
+def rows(quick: bool) -> list[Row]:
+    pairs = PAIRS // 4 if quick else PAIRS
     with StallMonitor() as stalls, server():
-        measured = [figure for number in range(PAIRS) for figure in pair(number)]
+        measured = [figure for number in range(pairs) for figure in pair(number)]
         time.sleep(0.2)
         calm = set(without_stalls([moment for moment, _ in measured], stalls.stalls(), margin=0.5))
         waits = sorted(wait for moment, wait in measured if moment in calm)
-        figures = {"median": statistics.median(waits), "99th percentile": waits[int(len(waits) * 0.99)]}
-        print(f"one-way latency through the server, {len(waits)} sounds of {PAIRS} pairs of calls:")
-        for name, value in figures.items():
-            print(f"  {name:<16}{value:6.1f} ms (at most {LIMITS[name]:.0f})")
-        print(f"  least, most     {waits[0]:6.1f} ms, {waits[-1]:.1f} ms")
-        print(f"  left out {len(measured) - len(waits)} near stalls: {stalls.describe()}")
-    return int(any(value > LIMITS[name] for name, value in figures.items()))
+        left_out = f"left out {len(measured) - len(waits)} near stalls: {stalls.describe()}"
+    figures = {"median": statistics.median(waits), "99th percentile": waits[int(len(waits) * 0.99)]}
+    note = f"{len(waits)} sounds of {pairs} pairs of calls, {waits[0]:.1f} to {waits[-1]:.1f} ms; {left_out}"
+    return [
+        Row(
+            f"one-way latency through the server, {name}",
+            f"at most {LIMITS[name]:.0f} ms",
+            f"{value:.1f} ms",
+            value <= LIMITS[name],
+            note if name == "median" else "",
+        )
+        for name, value in figures.items()
+    ]

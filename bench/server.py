@@ -57,13 +57,15 @@ class Server:
 
 
 @contextlib.contextmanager
-def server(*, calls: int = 20_000, vad: bool = False) -> Iterator[Server]:
+def server(*, calls: int = 20_000, vad: bool = False, filtered: bool = True) -> Iterator[Server]:
     """Until the end; its log goes to a file."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "xconf.yaml"
         host, port = ADDRESS
         file.write_text(_CONFIGURATION.format(host=host, port=port, calls=calls, vad="true" if vad else "false"))
-        command = [str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "xconf", "-c", str(file)]
+        twistd = [str(Path(sys.executable).with_name("twistd"))]
+        command = twistd if filtered else [sys.executable, "-m", "bench.unfiltered"]
+        command += ["-n", "--pidfile=", "xconf", "-c", str(file)]
         log = Path(folder) / "log"
         with log.open("w") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)

@@ -1,0 +1,86 @@
+"""What a listener costs: the server's CPU for one speaker and many listeners who send too, over the floor's in the same run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+
+from bench import floor
+from bench.crowd import SETTLE, Crowd, crowd
+from bench.server import Server, server
+from bench.table import Row
+
+RATIO, PER_CORE, PER_CORE_UNFILTERED, EXTRA = 1.25, 10_000, 8_000, 0.05
+SPEAKERS = 50
+FRAMES = 50  # packets a second
+
+
+@dataclass(slots=True, frozen=True)
+class Spent:
+    """CPU seconds per second of the server; packets a second that a call was sent."""
+
+    cpu: float
+    packets_per_call: float
+    generator: float
+
+
+def spend(served: Server, callers: Crowd, seconds: float) -> Spent:
+    """What is spent while the calls are up; then they are hung up."""
+    time.sleep(SETTLE)
+    before, generator, began = served.cpu(), callers.cpu(), time.monotonic()
+    time.sleep(seconds)
+    elapsed = time.monotonic() - began
+    cpu, generator = (served.cpu() - before) / elapsed, (callers.cpu() - generator) / elapsed
+    return Spent(cpu, callers.hang_up()["packets_per_call"], generator)
+
+
+def one(listeners: int, seconds: float, *, speakers: int = 1, filtered: bool = True) -> Spent:
+    with server(filtered=filtered) as served, crowd(listeners + speakers, speakers=speakers) as callers:
+        return spend(served, callers, seconds)
+
+
+def rows(quick: bool) -> list[Row]:
+    listeners, seconds, rounds = (1000, 4.0, 2) if quick else (5000, 10.0, 3)
+    found: dict[str, list[float]] = {"ratio": [], "filtered": [], "unfiltered": [], "extra": [], "floor": []}
+    least = float(FRAMES)
+    for _ in range(rounds):
+        single = one(listeners, seconds)
+        base = floor.measure(listeners + 1, 1, seconds)
+        open_ = one(listeners, seconds, filtered=False)
+        many = one(listeners, seconds, speakers=SPEAKERS)
+        found["ratio"].append(single.cpu / (base.cpu / base.seconds))
+        found["floor"].append(base.cpu / base.sent * 1e6)
+        found["filtered"].append(listeners / single.cpu)
+        found["unfiltered"].append(listeners / open_.cpu)
+        # The speakers are sent packets too, and that is not what is asked here.
+        found["extra"].append(many.cpu - single.cpu * (listeners + SPEAKERS) / (listeners + 1))
+        least = min(least, single.packets_per_call, open_.packets_per_call, many.packets_per_call)
+    middle = {name: statistics.median(values) for name, values in found.items()}
+    spread = {name: f"{min(values):.3g} to {max(values):.3g}" for name, values in found.items()}
+    work = f"1 speaker, {listeners} listeners that send 50 packets/s"
+    delivered = f"every call was sent at least {least:.2f} packets/s of 50"
+    return [
+        Row(
+            f"CPU of the server over the C floor; {work}",
+            f"at most {RATIO}",
+            f"{middle['ratio']:.2f}",
+            middle["ratio"] <= RATIO,
+            f"{rounds} runs: {spread['ratio']}; the floor: {middle['floor']:.2f} CPU us a packet sent; {delivered}",
+        ),
+        _per_core(f"listeners per core, kernel filter on; {work}", PER_CORE, found["filtered"]),
+        _per_core("the same, kernel filter off", PER_CORE_UNFILTERED, found["unfiltered"]),
+        Row(
+            f"{SPEAKERS} speakers all speaking + {listeners} listeners: extra CPU over 1 speaker",
+            f"at most {EXTRA:.0%} of a core",
+            f"{middle['extra']:.1%} of a core",
+            middle["extra"] <= EXTRA,
+            f"{rounds} runs: {spread['extra']}",
+        ),
+    ]
+
+
+def _per_core(what: str, reach: int, values: list[float]) -> Row:
+    value = statistics.median(values)
+    note = f"{min(values):.0f} to {max(values):.0f} in {len(values)} runs"
+    return Row(what, f"at least {reach:,}", f"{value:,.0f}", value >= reach, note)
