@@ -104,10 +104,14 @@ class Load:
         self._say("up", f"{calls.up} calls up, {sum(calls.failures.values())} failed", up=calls.up)
         self._held.open(time.monotonic(), media.arrived, media.call_seconds)
         await deferLater(self._reactor, options.hold)
-        self._held.close(time.monotonic(), media.arrived, media.call_seconds)
+        self._close_window()
         self._say("hanging-up", f"hanging up {calls.up} calls", up=calls.up)
         await calls.hang_up(options.hang_up_rate)
         await self._last_words()
+
+    def _close_window(self) -> None:
+        if self._media is not None:
+            self._held.close(time.monotonic(), self._media.arrived, self._media.call_seconds)
 
     def _open(self, remote: Address) -> tuple[LoadCalls, LoadMedia]:
         """Sockets, before the first call."""
@@ -155,6 +159,7 @@ class Load:
         return ensureDeferred(self._goodbye())
 
     async def _goodbye(self) -> None:
+        self._close_window()
         if self._calls is not None and self._calls.up:
             self._say("interrupted", f"interrupted: hanging up {self._calls.up} calls")
             await self._calls.hang_up(0).addTimeout(LAST_WORDS, self._reactor)

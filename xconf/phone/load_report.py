@@ -17,7 +17,7 @@ from xconf.sip.transport import SIPService
 class Window:
     """The time between the last answer and the first hang-up: what was sent to all callers in it."""
 
-    began: float = 0.0
+    began: float | None = None
     seconds: float = 0.0
     packets: int = 0
     call_seconds: float = 0.0
@@ -26,7 +26,10 @@ class Window:
         self.began, self.packets, self.call_seconds = now, -packets, -call_seconds
 
     def close(self, now: float, packets: int, call_seconds: float) -> None:
-        self.seconds = now - self.began
+        """Does nothing when it is closed, or was not opened."""
+        if self.began is None:
+            return
+        self.seconds, self.began = now - self.began, None
         self.packets += packets
         self.call_seconds += call_seconds
 
