@@ -128,7 +128,14 @@ def _add_media(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--loop", action="store_true", help="play the file again and again")
     group.add_argument("--level", type=level, default=-18.0, metavar="DB", help="of each tone, RMS (default: -18)")
     group.add_argument("--record", type=Path, metavar="FILE.wav", help="keep what is heard; what was lost is silence")
-    group.add_argument("--digits", type=keys, action="append", default=[], metavar="'5s:123#,8s:*'")
+    group.add_argument(
+        "--digits",
+        type=keys,
+        action="append",
+        default=[],
+        metavar="5s:123#,8s:*",
+        help="press keys so long after the answer; may be repeated",
+    )
     group.add_argument("--digits-by", choices=("rfc4733", "info"), default="rfc4733", help="RTP events or SIP INFO")
     group.add_argument("--duration", type=duration, metavar="30s", help="hang up so long after the answer")
     group.add_argument(
@@ -145,7 +152,7 @@ def _add_signalling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--user", metavar="NAME", help="name for digest authentication")
     group.add_argument("--password", help=f"its password; better in the environment, as {PASSWORD_VARIABLE}")
     group.add_argument("--bind", metavar="ADDRESS", help="own IPv4 address (default: the one that leads there)")
-    group.add_argument("--transport", choices=("udp", "tcp"), default="udp")
+    group.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="for SIP")
     group.add_argument("--verbose", action="store_true", help="show the SIP messages, on standard error")
     group.add_argument("--json", action="store_true", help="print one JSON object for each event")
 
