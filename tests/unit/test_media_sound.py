@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from xconf.media.conceal import FADE_FRAMES, conceal, shorten
+from xconf.media.conceal import FADE_FRAMES, blend, conceal, likeness
 from xconf.media.levels import AGC_BOUNDS, HANG_OVER, automatic_gain, gate, mean_level, scale, step_gain
 from xconf.media.resample import Resamplers
 from xconf.media.rows import OutOfRows, Rows
@@ -135,12 +135,19 @@ def test_a_concealed_tone_goes_on_in_phase_and_fades() -> None:
     assert peaks[-1] == 0
 
 
-def test_a_shortened_frame_keeps_its_ends() -> None:
-    wave = (8000 * np.sin(2 * np.pi * 200 * np.arange(320) / RATE)).astype(np.int16)
-    frame, left_out = shorten(wave[:160], wave[160:], 40)
-    assert left_out == 1  # one period of 200 Hz
+def test_two_frames_become_one_that_keeps_their_ends() -> None:
+    wave = (8000 * np.sin(2 * np.pi * 200 * np.arange(320) / RATE + 1)).astype(np.int16)
+    frame = blend(wave[:160], wave[160:])
     assert frame[0] == wave[0]
+    assert abs(int(frame[-1]) - int(wave[-1])) < 200
     assert np.abs(np.diff(frame.astype(int))).max() < 1500
+
+
+def test_frames_are_alike_in_silence_and_in_phase() -> None:
+    wave = (8000 * np.sin(2 * np.pi * 200 * np.arange(320) / RATE)).astype(np.int16)
+    assert likeness(wave[:160], wave[160:]) > 0.99
+    assert likeness(wave[:160], -wave[160:]) < -0.99
+    assert likeness(wave[:160] // 200, -wave[160:] // 200) == 1.0
 
 
 @pytest.mark.parametrize(("low", "high"), [(8000, 16000), (16000, 48000), (8000, 48000)])

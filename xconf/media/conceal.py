@@ -12,6 +12,7 @@ Wave = npt.NDArray[np.float32]
 
 FADE_FRAMES = 3  # concealed frames until silence
 HISTORY_MS = 40
+QUIET = 100.0  # effective value below which a frame is as good as silent
 _LAGS_MS = (2.5, 15)
 
 
@@ -52,17 +53,14 @@ def join(before: Wave, frame: Samples, rate: int) -> Samples:
     return joined
 
 
-def shorten(first: Samples, second: Samples, chunk: int) -> tuple[Samples, int]:
-    """One frame made of two by leaving out as many chunks as fit best: the frame, and the chunks left out.
+def likeness(first: Samples, second: Samples) -> float:
+    """How alike two frames are, -1 to 1; frames without sound are alike."""
+    one, two = first.astype(np.float32), second.astype(np.float32)
+    power = float(one @ one + two @ two)
+    return 2.0 * float(one @ two) / power if power > len(one) * QUIET**2 else 1.0
 
-    The frame begins as `first` does, and ends where `second` goes on at the place after what was left out.
-    """
-    both = np.concatenate([first, second]).astype(np.float32)
-    samples = len(first)
-    chunks = samples // chunk
-    power = float((both[:samples] ** 2).sum()) + 1.0
-    likeness = [float(both[:samples] @ both[n * chunk : n * chunk + samples]) / power for n in range(1, chunks + 1)]
-    left_out = chunks if power < samples * 100.0**2 else 1 + int(np.argmax(likeness))
-    ramp = np.arange(samples, dtype=np.float32) / samples
-    later = both[left_out * chunk : left_out * chunk + samples]
-    return (both[:samples] * (1 - ramp) + later * ramp).astype(np.int16), left_out
+
+def blend(first: Samples, second: Samples) -> Samples:
+    """One frame made of two: it begins as the first does and ends as the second does."""
+    ramp = np.arange(len(first), dtype=np.float32) / len(first)
+    return (first * (1 - ramp) + second * ramp).astype(np.int16)

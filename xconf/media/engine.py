@@ -258,7 +258,7 @@ class Engine:
         if row is None and self.trusts(host):
             row = self._latches.find_claim(port, number)
         leg = None if row is None else self._legs.get(row)
-        if leg is None or leg.closed:
+        if row is None or leg is None or leg.closed:
             return None
         self._latches.remove(*self._hosts[row], row)
         self._hosts[row] = port, key >> 32

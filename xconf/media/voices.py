@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, shorten
+from xconf.media.conceal import FADE_FRAMES, blend, conceal, continuation, join, likeness
 from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, scale
 from xconf.media.resample import Resamplers
 from xconf.media.rows import Rows
@@ -14,7 +14,8 @@ from xconf.rtp.jitter import IDLE, JitterBuffers
 Samples = npt.NDArray[np.int16]
 Ints = npt.NDArray[np.int64]
 CONCEALED_PER_TICK = 64  # frames; what is missing beyond them is silence
-SHRINK_EVERY = 5  # ticks between two shortened frames of one voice
+ALIKE = 0.5  # likeness from which two frames are blended into one without being noticed
+TRIES = 50  # ticks for which such frames are waited for
 
 
 class VoiceGroup:
@@ -26,6 +27,7 @@ class VoiceGroup:
         self._resamplers = Resamplers(codec_rate, rate, capacity)
         self._recent = np.zeros((capacity, 2, codec_rate // 50), np.int16)  # the last two frames that were there
         self._turn = np.zeros(capacity, np.int64)
+        self._tries = np.zeros(capacity, np.int64)
         self._concealed = np.full(capacity, FADE_FRAMES)
         self._rate = codec_rate
         self._order: Ints | None = None
@@ -83,13 +85,17 @@ class VoiceGroup:
         return np.concatenate([self._recent[voice, older], self._recent[voice, older ^ 1]])
 
     def _shrink(self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], tick: int) -> None:
-        """Shorten frames of voices that are delayed more than they need; in place."""
+        """Blend two frames into one where a voice is delayed more than it needs; in place."""
         for voice in self.jitter.roomy(voices, tick).tolist():
             at = int(np.searchsorted(voices, voice))
-            following = self.jitter.following(voice) if (tick + voice) % SHRINK_EVERY == 0 and there[at] else None
-            if following is not None:
-                frames[at], chunks = shorten(frames[at], following, self.jitter.chunk)
-                self.jitter.shrink(voice, chunks)
+            following = self.jitter.following(voice) if there[at] else None
+            if following is None:
+                continue
+            self._tries[voice] += 1
+            if likeness(frames[at], following) >= ALIKE or self._tries[voice] > TRIES:
+                frames[at] = blend(frames[at], following)
+                self._tries[voice] = 0
+                self.jitter.shrink(voice)
 
 
 class Voices:

@@ -20,7 +20,7 @@ GUARD = 0.005  # s before its tick that a first packet must be there
 SPARE = (
     0.028  # s: a least margin above this is more delay than needed (a tick, and a guard that survives the shrinking)
 )
-WINDOW = 125  # ticks of one of the two windows over which the least margin is kept
+PATIENCE = (50, 800)  # ticks over which the least margin is looked for before the delay shrinks: at first, at most
 IDLE = 25  # held ticks after which a speaker counts as silent and starts anew with his next packet
 RESTART = 3  # held ticks after which the guard is kept anew
 _NEVER = np.int64(-(1 << 40))
@@ -44,8 +44,11 @@ class JitterBuffers:
         self.held = np.full(capacity, IDLE, np.int64)  # ticks for which the cursor waits; IDLE: not playing
         self._fresh = np.ones(capacity, bool)  # nothing heard since reset
         self._young = np.zeros(capacity, bool)  # all that waits is one packet, there for less than GUARD
-        self._least = np.full((2, capacity), np.inf)  # least margin of this window and the one before
-        self._window = 0
+        self._least = np.full(capacity, np.inf)  # least margin of this window
+        self._began = np.zeros(capacity, np.int64)  # tick
+        # A network that was late once is given more time, so that the delay does not swing.
+        self._patience = np.full(capacity, np.int64(PATIENCE[0]))
+        self._tick = 0
         self.received = np.zeros(capacity, np.int64)
         self.late = np.zeros(capacity, np.int64)
         self.lost = np.zeros(capacity, np.int64)  # ticks concealed because a packet did not come
@@ -58,7 +61,8 @@ class JitterBuffers:
         self._cursor[voice] = 0
         self._newest[voice] = -1
         self.held[voice] = IDLE
-        self._least[:, voice] = np.inf
+        self._least[voice] = np.inf
+        self._patience[voice] = PATIENCE[0]
         self.received[voice] = self.late[voice] = self.lost[voice] = self.shrunk[voice] = 0
 
     def insert(self, voice: Ints, timestamp: Ints, samples: Samples, age: npt.NDArray[np.float64]) -> None:
@@ -70,7 +74,7 @@ class JitterBuffers:
         chunk = (position + self.chunk // 2) // self.chunk
         ahead = chunk - self._cursor[voice]
         margin = ahead // CHUNKS_PER_TICK * 0.02 + age
-        np.minimum.at(self._least[0], voice, margin)
+        np.minimum.at(self._least, voice, margin)
         np.add.at(self.received, voice, 1)
         length = samples.shape[1] // self.chunk
         late = ahead + length <= 0
@@ -111,7 +115,11 @@ class JitterBuffers:
         self._cursor[voice] = 0
         self._newest[voice] = -1
         self.held[voice] = IDLE
-        self._least[:, voice] = np.inf
+        self._restart_window(voice)
+
+    def _restart_window(self, voice: int | Ints) -> None:
+        self._least[voice] = np.inf
+        self._began[voice] = self._tick
 
     def skip(self, ticks: int) -> None:
         """Ticks were missed: the sound due in them will not be heard, and the delay stays as it was."""
@@ -156,18 +164,19 @@ class JitterBuffers:
             self._cursor[voice] += int(min(whole, held if held < IDLE else RING) * CHUNKS_PER_TICK)
             if self._newest[voice] < self._cursor[voice] + CHUNKS_PER_TICK - 1:
                 continue  # a packet shorter than a tick: wait for the rest of the frame
+            if held < RESTART:
+                self._patience[voice] = min(2 * int(self._patience[voice]), PATIENCE[1])
             self.held[voice] = 0
-            self._least[:, voice] = np.inf
+            self._restart_window(voice)
 
     def roomy(self, voices: Ints, tick: int) -> Ints:
-        """Voices whose delay can shrink by a frame; to be called once a tick."""
-        if tick // WINDOW != self._window:
-            self._window = tick // WINDOW
-            self._least[1] = self._least[0]
-            self._least[0] = np.inf
-        least = np.minimum(self._least[0, voices], self._least[1, voices])
-        known = np.isfinite(self._least[1, voices]) | (least > 3 * SPARE)
-        roomy: Ints = voices[known & np.isfinite(least) & (least > SPARE) & (self.held[voices] == 0)]
+        """Voices that have been delayed more than they need for long enough; to be called once a tick."""
+        self._tick = tick
+        over = voices[(tick - self._began[voices] >= self._patience[voices]) & (self.held[voices] == 0)]
+        tight = over[self._least[over] <= SPARE]
+        self._patience[tight] = np.maximum(self._patience[tight] * 9 // 10, PATIENCE[0])
+        self._restart_window(tight)
+        roomy: Ints = over[np.isfinite(self._least[over]) & (self._least[over] > SPARE)]
         return roomy
 
     def following(self, voice: int) -> Samples | None:
@@ -178,10 +187,10 @@ class JitterBuffers:
         frame: Samples = self._pcm[voice, places % RING].reshape(-1)
         return frame
 
-    def shrink(self, voice: int, chunks: int) -> None:
-        """The caller has left out so many chunks: the delay is shorter by them."""
-        self._cursor[voice] += chunks
-        self._least[:, voice] -= chunks * 0.005
+    def shrink(self, voice: int) -> None:
+        """The caller has left out a frame: the delay is shorter by a tick."""
+        self._cursor[voice] += CHUNKS_PER_TICK
+        self._restart_window(voice)
         self.shrunk[voice] += 1
 
     def delay(self, voices: Ints) -> npt.NDArray[np.float64]:
