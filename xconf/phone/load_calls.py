@@ -143,6 +143,12 @@ class LoadCalls:
             now=self._sip.seconds(),
         )
         call.session.app = call
+        call.timer = self._clock.callLater(self._options.answer_within, self._give_up, call)
+
+    def _give_up(self, call: LoadCall) -> None:
+        """Too long without an answer; whatever comes later is hung up."""
+        self._fail(call, "no answer")
+        self._over(call)
 
     def _target(self, text: str) -> URI:
         uri = self._targets.get(text)
@@ -175,6 +181,7 @@ class LoadCalls:
         self.up += 1
         call.up = True
         self._listen(call, call.agreed)
+        self._stop_timer(call)
         if self._options.each is not None:
             call.timer = self._clock.callLater(self._options.each, self._hang_up, call)
         self._settle()
@@ -209,11 +216,13 @@ class LoadCalls:
     def _ended(self, call: LoadCall, event: Ended) -> None:
         if self._calls.get(call.caller) is not call:
             return
-        del self._calls[call.caller]
-        if call.timer is not None and call.timer.active():
-            call.timer.cancel()
         if not call.ours:
             self.failures[_reason(event, call.up)] += 1
+        self._over(call)
+
+    def _over(self, call: LoadCall) -> None:
+        del self._calls[call.caller]
+        self._stop_timer(call)
         if call.up:
             self.up -= 1
             self._media.stop(call.caller)
@@ -223,6 +232,11 @@ class LoadCalls:
             self._queue.append(call.caller)
             self._pace.start(self._options.rate, self._dial_next)
         self._look_if_gone()
+
+    @staticmethod
+    def _stop_timer(call: LoadCall) -> None:
+        if call.timer is not None and call.timer.active():
+            call.timer.cancel()
 
     def _settle(self) -> None:
         """One more call has been answered or has failed."""

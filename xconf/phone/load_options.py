@@ -37,6 +37,7 @@ class LoadOptions:
     hold: float
     each: float | None
     hang_up_rate: float
+    answer_within: float
     conferences: int
     speakers: int
     sends: bool
@@ -77,6 +78,7 @@ def parse(arguments: Sequence[str]) -> LoadOptions:
         hold=given.hold,
         each=given.each,
         hang_up_rate=given.rate if given.hang_up_rate is None else given.hang_up_rate,
+        answer_within=given.answer_within,
         conferences=given.conferences,
         speakers=given.speak,
         sends=not given.silent,
@@ -107,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--each", type=duration, metavar="10s", help="a call lasts so long, and another takes its place")
     group.add_argument("--hang-up-rate", type=_rate_or_none, metavar="R", help="default: as --rate; 0: all at once")
+    group.add_argument(
+        "--answer-within", type=duration, default=30.0, metavar="30s", help="else the call has failed (default: 30s)"
+    )
     group.add_argument("--conferences", type=_calls, default=1, metavar="N", help="deal the calls to so many")
     group.add_argument("--from", dest="from_user", type=user, default="load", metavar="USER", help="who calls")
     group.add_argument("--user", metavar="NAME", help="name for digest authentication")
