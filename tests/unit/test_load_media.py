@@ -163,6 +163,15 @@ def test_what_comes_from_elsewhere_is_not_taken_for_the_server(stage: Stage) -> 
     assert (stage.media.stray, stage.media.heard.received()) == (1, 0)
 
 
+def test_what_goes_to_another_address_of_this_machine_is_nobodys(stage: Stage) -> None:
+    stage.start(0)
+    stage.media.run()
+    port = stage.media.local(0)[1]
+    stage.server.sendto(b"for somebody else", ("127.77.0.200", port))
+    stage.run(2)
+    assert (stage.media.stray, stage.media.heard.malformed) == (0, 0)
+
+
 def test_after_a_stall_the_time_line_has_gone_on_and_what_was_left_out_is_told(stage: Stage) -> None:
     stage.start(0)
     stage.media.run()

@@ -138,7 +138,8 @@ class LoadMedia:
         self._count()
         self._active[caller] = True
         self._dense[caller // self._share] = None
-        self.heard.start(caller, receive_payload_type)
+        if self.ports[caller // self._share].measured:
+            self.heard.start(caller, receive_payload_type)
 
     def stop(self, caller: int) -> None:
         """Neither send nor listen any more."""
@@ -175,9 +176,7 @@ class LoadMedia:
         count = len(self.ports)
         first, last = part * count // SLICES, (part + 1) * count // SLICES
         self._send(first, last, frame)
-        for index in range(first, last):
-            if self.ports[index].measured:
-                self._listen(index)
+        self._listen(first, last)
 
     def _send(self, first: int, last: int, frame: int) -> None:
         """One frame of the callers of some ports."""
@@ -201,22 +200,25 @@ class LoadMedia:
         chosen: npt.NDArray[np.void] = self._messages[rows][self._active[rows] & self._sends[rows]]
         return chosen
 
-    def _listen(self, index: int) -> None:
-        for batch in self._reader.read(self.ports[index]):
-            callers = index * self._share + self._address_of(batch.local)
-            known = batch.source == self._remotes[callers]
-            self.stray += int((~known & self._active[callers]).sum())
+    def _listen(self, first: int, last: int) -> None:
+        """What has come to the measured callers of some ports."""
+        ports = [(index, port) for index, port in enumerate(self.ports[first:last], first) if port.measured]
+        for batch in self._reader.read(ports):
+            address, ours = self._address_of(batch.local)
+            callers = batch.port * self._share + address
+            known = ours & (batch.source == self._remotes[callers])
+            self.stray += int((ours & ~known & self._active[callers]).sum())
             if known.all():
                 self.heard.take(callers, batch.data, batch.lengths, batch.at)
             else:
                 self.heard.take(callers[known], batch.data[known], batch.lengths[known], batch.at[known])
 
-    def _address_of(self, local: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    def _address_of(self, local: npt.NDArray[np.uint32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Which of our addresses datagrams came to, and whether it is one at all: the sockets take all of the machine's."""
         if self._share == 1:
-            return np.zeros(len(local), np.int64)
+            return np.zeros(len(local), np.int64), np.ones(len(local), bool)
         at = np.minimum(np.searchsorted(self._address_numbers, local), self._share - 1)
-        rows: npt.NDArray[np.int64] = self._address_rows[at]
-        return rows
+        return self._address_rows[at], self._address_numbers[at] == local
 
     # Numbers
 

@@ -11,7 +11,7 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ PAIRS = range(20_000, 32_000, 2)  # even ports of RTP; below those that systems 
 BUFFER = 4 << 20  # octets
 CONTROL = 32  # octets of a control message that names the sender's address
 SPARE_FILES = 256  # descriptors for all else
+_ROOM = 4096  # datagrams read at a time
 _WIDTH = 1024  # octets kept of a datagram
 _ANCILLARY = 96
 _SO_MEMINFO, _DROPS, _IP_PKTINFO = 55, 8, 8
@@ -54,12 +55,13 @@ class Port:
 
 @dataclass(slots=True)
 class Arrivals:
-    """Datagrams of one port; views that the next reading overwrites.
+    """Datagrams of some ports; views that the next reading overwrites.
 
-    data: uint8[n, width]; lengths: int64[n]; source: uint64[n], see `source_number`; local: uint32[n], see
-    `address_number`, 0 where there is one address only; at: float64[n], s on the monotonic clock.
+    port: int64[n], index of the port; data: uint8[n, width]; lengths: int64[n]; source: uint64[n], see `source_number`;
+    local: uint32[n], see `address_number`, 0 where there is one address only; at: float64[n], s on the monotonic clock.
     """
 
+    port: npt.NDArray[np.int64]
     data: npt.NDArray[np.uint8]
     lengths: npt.NDArray[np.int64]
     source: npt.NDArray[np.uint64]
@@ -139,43 +141,55 @@ def _allow_files(wanted: int) -> None:
 
 
 class Reader:
-    """Room for what recvmmsg(2) brings of one port at a time."""
+    """Room for what recvmmsg(2) brings."""
 
     def __init__(self) -> None:
-        self._data = np.zeros((BATCH, _WIDTH), np.uint8)
-        self._names = np.zeros((BATCH, 2), np.uint64)
-        self._ancillary = np.zeros((BATCH, _ANCILLARY // 4), np.uint32)
-        self._parts = np.zeros(BATCH, [("base", "u8"), ("length", "u8")])
-        self._messages = np.zeros(BATCH, MMSGHDR)
-        row = np.arange(BATCH, dtype=np.uint64)
+        self._count = 0
+        self._port = np.zeros(_ROOM, np.int64)
+        self._data = np.zeros((_ROOM, _WIDTH), np.uint8)
+        self._names = np.zeros((_ROOM, 2), np.uint64)
+        self._ancillary = np.zeros((_ROOM, _ANCILLARY // 4), np.uint32)
+        self._parts = np.zeros(_ROOM, [("base", "u8"), ("length", "u8")])
+        self._messages = np.zeros(_ROOM, MMSGHDR)
+        row = np.arange(_ROOM, dtype=np.uint64)
         self._parts["base"] = self._data.ctypes.data + row * np.uint64(_WIDTH)
         self._parts["length"] = _WIDTH
         self._messages["name"] = self._names.ctypes.data + row * np.uint64(16)
         self._messages["iov"] = self._parts.ctypes.data + row * np.uint64(16)
         self._messages["iovlen"] = 1
         self._messages["control"] = self._ancillary.ctypes.data + row * np.uint64(_ANCILLARY)
+        self._messages["namelen"] = 16
+        self._messages["controllen"] = _ANCILLARY
         self._address = self._messages.ctypes.data
 
-    def read(self, port: Port) -> Iterator[Arrivals]:
-        """What has arrived at a port."""
-        got = BATCH
-        while got == BATCH:
-            self._messages["namelen"] = 16
-            self._messages["controllen"] = _ANCILLARY
-            got = recvmmsg(port.rtp.fileno(), self._address, BATCH, socket.MSG_DONTWAIT, None)
-            if got > 0:
-                yield self._arrivals(got)
+    def read(self, ports: Iterable[tuple[int, Port]]) -> Iterator[Arrivals]:
+        """What has arrived at ports, given with their indices."""
+        for index, port in ports:
+            while self._fill(index, port):
+                if self._count > _ROOM - BATCH:
+                    yield self._take()
+        if self._count:
+            yield self._take()
 
-    def _arrivals(self, count: int) -> Arrivals:
+    def _fill(self, index: int, port: Port) -> bool:
+        """Receive up to BATCH datagrams. True when there may be more, or no room is left for as many."""
+        start = self._count
+        at = self._address + start * MMSGHDR.itemsize
+        got = recvmmsg(port.rtp.fileno(), at, BATCH, socket.MSG_DONTWAIT, None)
+        if got > 0:
+            self._count += got
+            self._port[start : self._count] = index
+        return got == BATCH or (got > 0 and self._count > _ROOM - BATCH)
+
+    def _take(self) -> Arrivals:
+        count, self._count = self._count, 0
+        messages, ancillary = self._messages[:count], self._ancillary[:count]
         # The kernel puts the time first (cmsghdr of 16 octets, timespec), then the address (cmsghdr, in_pktinfo).
-        ancillary = self._ancillary[:count]
         times = ancillary[:, 4:8].copy().view(np.int64)
         age = np.clip(time.time() - (times[:, 0] + times[:, 1] * 1e-9), 0.0, 1.0)
-        local = np.where(self._messages["controllen"][:count] > 32, ancillary[:, 14], 0).astype(np.uint32)
-        return Arrivals(
-            self._data[:count],
-            self._messages["msg_len"][:count].astype(np.int64),
-            self._names[:count, 0] >> np.uint64(16),
-            local,
-            time.monotonic() - age,
-        )
+        local = np.where(messages["controllen"] > 32, ancillary[:, 14], 0).astype(np.uint32)
+        lengths = messages["msg_len"].astype(np.int64)
+        messages["namelen"] = 16
+        messages["controllen"] = _ANCILLARY
+        source = self._names[:count, 0] >> np.uint64(16)
+        return Arrivals(self._port[:count], self._data[:count], lengths, source, local, time.monotonic() - age)
