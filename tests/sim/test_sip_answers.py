@@ -741,6 +741,7 @@ def test_transactions_are_bounded_too_but_a_bye_gets_through() -> None:
     tag, peer.tag, peer.call = peer.tag, "", "call-2"
     assert peer.statuses(peer.send("INVITE", SDP, body=OFFER)) == [503]
     peer.tag, peer.call = tag, "call-1"
+    assert peer.statuses(peer.send("INFO", seq=2)) == [503]
     assert peer.statuses(peer.send("BYE", seq=2)) == [200]
     peer.settle()
 

@@ -390,3 +390,47 @@ def test_an_answer_without_a_description_is_told_as_it_is() -> None:
     bob.session.hangup(bob.now)
     bob.drain()
     bob.settle()
+
+
+# A called side that means harm
+
+
+def test_endless_forks_are_not_followed() -> None:
+    bob = Called()
+    invite = bob.call()
+    for number in range(200):
+        bob.reply(invite, 180, tag=f"b{number}")
+    assert bob.ua.sizes()["dialogs"] == 32
+    bob.reply(invite, 200, tag="b0", sdp=ANSWER)
+    byes = [bob.reply(invite, 200, tag=f"c{number}", sdp=ANSWER) for number in range(200)]
+    assert sum(bool(messages) for messages in byes) == 31
+    bob.session.hangup(bob.now)
+    bob.drain()
+    bob.settle()
+
+
+def test_endless_wishes_for_longer_sessions_are_not_followed() -> None:
+    bob = Called()
+    request, tries = bob.call(), 1
+    while len(messages := bob.reply(request, 422, ("Min-SE", str(2000 + tries)))) == 2:
+        assert isinstance(messages[1], Request)
+        request, tries = messages[1], tries + 1
+    assert tries == 2
+    bob.settle()
+
+
+def test_endless_collisions_end_in_a_refusal() -> None:
+    bob = Called()
+    bob.reply(bob.call(), 200, sdp=ANSWER)
+    bob.session.reinvite(OTHER_OFFER, bob.now)
+    tries, changes = 0, bob.drain()
+    while not isinstance(bob.events[-1], ChangeRefused):
+        change = changes[0]  # the others are its retransmissions
+        assert isinstance(change, Request)
+        tries += 1
+        bob.reply(change, 491)
+        changes = [message for message in bob.wait(4.1) if message.start_line().startswith("INVITE")]
+    assert tries == 11
+    bob.session.hangup(bob.now)
+    bob.drain()
+    bob.settle()

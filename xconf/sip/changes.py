@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Items = Sequence[tuple[str, str]]
 
+_MOST_COLLISIONS = 10
+
 
 @dataclass(slots=True)
 class OwnChange:
@@ -41,6 +43,7 @@ class OwnChange:
     sdp: bytes | None
     headers: Items = ()
     refresh: bool = False
+    collisions: int = 0
     exchange: Exchange | None = None
     ack: Transmit | None = None
     over: bool = False
@@ -218,7 +221,7 @@ class Changes:
         if self._session.lost(outcome, now):
             return
         assert isinstance(outcome, Response)
-        if outcome.status == 491:
+        if outcome.status == 491 and change.collisions < _MOST_COLLISIONS:
             self._retry = self._ua.timers.at(now + self._back_off(), self._try_again, change)
         elif outcome.status == 422 and self._raise_floor(outcome):
             self._try_again(now, change)
@@ -232,7 +235,8 @@ class Changes:
 
     def _try_again(self, now: float, change: OwnChange) -> None:
         if self.free:
-            self.begin(OwnChange(change.method, change.sdp, change.headers, change.refresh), now)
+            again = OwnChange(change.method, change.sdp, change.headers, change.refresh, change.collisions + 1)
+            self.begin(again, now)
         else:
             self._retry = self._ua.timers.at(now + max(0.1, self._back_off()), self._try_again, change)
 
@@ -242,12 +246,13 @@ class Changes:
             self._retry = None
 
     def _raise_floor(self, response: Response) -> bool:
-        """Whether a 422 asks for a longer interval than we have asked for (RFC 4028 section 7.4)."""
+        """Whether a 422 asks, for the first time, for a longer interval than ours (RFC 4028 section 7.4)."""
         try:
             wanted = min_se(response)
         except RemoteProtocolError:
             return False
-        raised, self.floor = wanted > self.floor, max(wanted, self.floor)
+        raised = wanted > self.floor == SMALLEST
+        self.floor = max(wanted, self.floor)
         return raised
 
     def _refresh(self, now: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from xconf.sip.errors import RemoteProtocolError
@@ -33,7 +32,7 @@ class ReliableResponses:
         self._transaction = transaction
         self._rseq = first
         self._failed = failed
-        self._queue: deque[Response] = deque()
+        self._queue: list[Response] = []
         self._interval = 0.0
         self._next: Timer | None = None
         self._limit: Timer | None = None
@@ -67,7 +66,7 @@ class ReliableResponses:
         if not self._queue or _rack(prack) != (self._rseq, self._transaction.request.cseq.number, "INVITE"):
             return False
         self._stop_timers()
-        self._queue.popleft()
+        del self._queue[0]
         self._rseq += 1
         if self._queue:
             self._start(now)

@@ -276,11 +276,11 @@ class Session:
         """Where every way out leads: all that the session holds is freed, and its owner told. Again does nothing."""
         if self.ended:
             return
-        self.state, before = SessionState.ENDED, self.state
+        self.state = SessionState.ENDED
         self.changes.stop(now)
-        self.released(before, now)
+        self.released(now)
         self.ua.forget(self)
         self.ua.emit(Ended(self, cause, by, response, request))
 
-    def released(self, before: SessionState, now: float) -> None:
+    def released(self, now: float) -> None:
         """What else a kind of session holds."""

@@ -11,7 +11,7 @@ from xconf.sip.exchange import Credentials, Exchange
 from xconf.sip.flow import Flow, Place
 from xconf.sip.message import Request, Response
 from xconf.sip.session import Items, Session, SessionState
-from xconf.sip.session_timer import headers_as_client, min_se, terms_as_client
+from xconf.sip.session_timer import SMALLEST, headers_as_client, min_se, terms_as_client
 from xconf.sip.settings import ALLOW, SUPPORTED
 from xconf.sip.syntax import parse_number
 from xconf.sip.transaction import Failure, Outcome, cancel
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from xconf.sip.useragent import UserAgent
 
 _LARGEST_RSEQ = 2**32 - 1
+_MOST_FORKS = 32
 
 
 class ClientSession(Session):
@@ -116,6 +117,8 @@ class ClientSession(Session):
             return
         sdp = self.ua.sdp(response)
         if tag is not None:
+            if tag not in self.dialogs and len(self.dialogs) >= _MOST_FORKS:
+                return
             self._early_dialog(tag, response)
             if "100rel" in response.headers.get_all("Require"):
                 if not self._acknowledge_reliable(tag, response, now):
@@ -153,7 +156,7 @@ class ClientSession(Session):
             self.ua.out.append(self._acks[tag])
         elif self.state is SessionState.CALLING and self._unanswered is None:
             self._first_answer(tag, response, now)
-        elif self._unanswered is None or self._unanswered.to.tag != response.to.tag:
+        elif len(self._acks) < _MOST_FORKS and (self._unanswered is None or self._unanswered.to.tag != response.to.tag):
             self._hang_up_fork(tag, response, now)
 
     def _hang_up_fork(self, tag: str, response: Response, now: float) -> None:
@@ -218,7 +221,7 @@ class ClientSession(Session):
             wanted = min_se(response)
         except RemoteProtocolError:
             return False
-        if wanted <= self.changes.floor:
+        if self.changes.floor > SMALLEST or wanted <= SMALLEST:
             return False
         self.changes.floor = wanted
         self._exchange_of_invite.send_again(headers_as_client(None, self.ua.settings, wanted), now)
@@ -285,6 +288,6 @@ class ClientSession(Session):
             raise LocalProtocolError("the call is not answered yet")
         return super().request(method, seq)
 
-    def released(self, before: SessionState, now: float) -> None:
+    def released(self, now: float) -> None:
         self._deadline.cancel()
         self.ua.abandon(self._exchange_of_invite.transaction, now)

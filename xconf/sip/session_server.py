@@ -30,16 +30,20 @@ class ServerSession(Session):
         self.dialogs[self.dialog.remote.tag or ""] = self.dialog
         self.changes.remote_offer = ua.sdp(request) is not None
         self.note_allowed(request)
-        self._invite = transaction
+        self._unanswered: ServerTransaction | None = transaction
         self._late = not self.changes.remote_offer
-        self._reliable = ReliableResponses(
-            ua.timers, ua.settings, transaction, ua.rng.randrange(1, 2**31), self._not_pracked
-        )
-        self._ever_reliable = False
+        self._reliable: ReliableResponses | None = None  # when there is a reason for them
         self._described = False  # a reliable provisional response has carried our description
         self._accepting: tuple[bytes, Items] | None = None  # waits for PRACK
         self._ring_again: Timer | None = None
         transaction.cancelled = self._cancelled
+
+    @property
+    def _invite(self) -> ServerTransaction:
+        """The INVITE, as long as it has no final answer; afterwards it is not kept."""
+        if self._unanswered is None:
+            raise LocalProtocolError("the call is answered already")
+        return self._unanswered
 
     def ring(
         self, status: int = 180, *, sdp: bytes | None = None, now: float, headers: Items = (), reliable: bool = False
@@ -63,7 +67,9 @@ class ServerSession(Session):
         if sdp is not None:
             self._described = True
             self.changes.remote_offer, self.changes.local_offer = False, self._late
-        self._ever_reliable = True
+        if self._reliable is None:
+            first = self.ua.rng.randrange(1, 2**31)
+            self._reliable = ReliableResponses(self.ua.timers, self.ua.settings, self._invite, first, self._not_pracked)
         items = [*self.contact_headers(), *headers]
         self._reliable.send(
             self.ua.response(self._invite.request, status, headers=items, sdp=sdp, tag=self._invite.tag), now
@@ -77,25 +83,25 @@ class ServerSession(Session):
             raise LocalProtocolError("the call is accepted already")
         self._stop_ringing()
         self._accepting = sdp, headers
-        if requires(self._invite.request, "100rel") and not self._ever_reliable:
+        if requires(self._invite.request, "100rel") and self._reliable is None:
             # Without an offer in the INVITE, ours belongs into the first reliable response (RFC 3262 section 5).
             self._ring_reliably(183 if self._late else 180, sdp if self._late else None, (), now)
         self.settled(now)
 
     def settled(self, now: float) -> None:
         """Answer the INVITE, once it is accepted and nothing before that is open."""
-        if self._accepting is None or not self.incoming or self._reliable.waiting or self.changes.asked is not None:
+        unacknowledged = self._reliable is not None and self._reliable.waiting
+        if self._accepting is None or not self.incoming or unacknowledged or self.changes.asked is not None:
             return
-        (sdp, headers), request = self._accepting, self._invite.request
+        (sdp, headers), invite, request = self._accepting, self._invite, self._invite.request
+        self._unanswered = self._reliable = self._accepting = None
         terms = terms_as_server(request, self.ua.settings)
         items = [*self.contact_headers(), *headers_as_server(terms, request), *headers]
-        response = self.ua.response(
-            request, 200, headers=items, sdp=None if self._described else sdp, tag=self._invite.tag
-        )
+        response = self.ua.response(request, 200, headers=items, sdp=None if self._described else sdp, tag=invite.tag)
         self.state = SessionState.ACCEPTED
         self.changes.remote_offer, self.changes.local_sdp = False, sdp
         self.changes.timer.set(terms, now)
-        self.changes.accept(self._invite, response, self._late and not self._described, now)
+        self.changes.accept(invite, response, self._late and not self._described, now)
 
     def refuse(self, status: int, reason: str | None = None, headers: Items = (), *, now: float) -> None:
         if self.changes.asked is not None or not self.incoming:
@@ -124,7 +130,7 @@ class ServerSession(Session):
         self.end(cause, by, now)
 
     def pracked(self, transaction: ServerTransaction, now: float) -> None:
-        if not self._reliable.acknowledge(transaction.request, now):
+        if self._reliable is None or not self._reliable.acknowledge(transaction.request, now):
             super().pracked(transaction, now)
             return
         sdp = self.ua.sdp(transaction.request)
@@ -141,8 +147,10 @@ class ServerSession(Session):
             self._ring_again.cancel()
             self._ring_again = None
 
-    def released(self, before: SessionState, now: float) -> None:
+    def released(self, now: float) -> None:
         self._stop_ringing()
-        self._reliable.stop()
-        if before is SessionState.INCOMING and not self._invite.answered:
-            self.ua.respond(self._invite, 487, now)
+        if self._reliable is not None:
+            self._reliable.stop()
+        if self._unanswered is not None and not self._unanswered.answered:
+            self.ua.respond(self._unanswered, 487, now)
+        self._unanswered = None

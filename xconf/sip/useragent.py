@@ -225,12 +225,14 @@ class UserAgent:
         session = self._session_of(request)
         if session is None:
             self._answer_stateless(request, 481, flow)
+        elif self.transactions.full and request.method != "BYE":
+            self._overloaded(request, flow)
         else:
             session.receive(self.transactions.receive(request, flow), now)
 
     def _invited(self, request: Request, flow: Flow, now: float) -> None:
         if self.transactions.full or len(self._sessions) >= self.settings.max_sessions:
-            self._answer_stateless(request, 503, flow, [("Retry-After", str(self.settings.retry_after))])
+            self._overloaded(request, flow)
             return
         transaction = self.transactions.receive(request, flow)
         transaction.tag = self.tag()
@@ -239,6 +241,9 @@ class UserAgent:
         self._sessions[session] = None
         self.register(session.dialog, session)
         self.emit(Invited(session, request))
+
+    def _overloaded(self, request: Request, flow: Flow) -> None:
+        self._answer_stateless(request, 503, flow, [("Retry-After", str(self.settings.retry_after))])
 
     def _session_of(self, request: Request) -> Session | None:
         return self._dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
