@@ -59,6 +59,9 @@ class Routes:
             return str(probe.getsockname()[0])
 
 
+OCTETS_PER_TURN = 2048
+
+
 class DatagramPort(protocol.DatagramProtocol):
     """One UDP socket."""
 
@@ -74,6 +77,8 @@ class DatagramPort(protocol.DatagramProtocol):
         host = self.transport.getHost()
         self.place = (host.host, host.port)
         self.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        # A burst of requests waits in that buffer, so that other work of the reactor (the media's tick) comes in between.
+        self.transport.maxThroughput = OCTETS_PER_TURN
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         try:
