@@ -1,28 +1,45 @@
-"""`make bench`: every figure of the project, measured anew. `make bench ARGS=latency` measures one, ARGS=--quick less of each."""
+"""`make bench`: every figure of the project, measured anew, and docs/benchmarks.md written.
+
+`make bench ARGS=latency` measures one and only prints it; ARGS=--quick measures less of each.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
 
-from bench import fanout, latency
-from bench.table import Row, as_text
+from bench import codecs, conferences, fanout, growth, hold, idle, latency, memory, setup
+from bench.table import Figures, as_text, write
 
-FIGURES: dict[str, Callable[[bool], list[Row]]] = {"fanout": fanout.rows, "latency": latency.rows}
+FIGURES: dict[str, Callable[[bool], Figures]] = {
+    "fanout": fanout.measure,
+    "hold": hold.measure,
+    "setup": setup.measure,
+    "conferences": conferences.measure,
+    "memory": memory.measure,
+    "codecs": codecs.measure,
+    "idle": idle.measure,
+    "latency": latency.measure,
+    "growth": growth.measure,
+}
 
 
 def main(words: list[str]) -> int:
-    names = [word for word in words if not word.startswith("-")]
-    unknown = [name for name in words if name not in FIGURES and name != "--quick"]
+    quick = "--quick" in words
+    names = [word for word in words if word != "--quick"]
+    unknown = [name for name in names if name not in FIGURES]
     if unknown:
         print(f"no figure {', '.join(unknown)}; there is {', '.join(FIGURES)}, and --quick", file=sys.stderr)
         return 2
-    found = []
+    found = Figures()
     for name in names or FIGURES:
-        rows = FIGURES[name]("--quick" in words)
-        print(as_text(rows), flush=True)
-        found += rows
-    return int(any(row.reached is False for row in found))
+        figures = FIGURES[name](quick)
+        print(as_text(figures.rows), flush=True)
+        found.rows += figures.rows
+        found.plots += figures.plots
+    if not names:
+        write(found, quick=quick)
+    return int(any(row.reached is False for row in found.rows))
 
 
 if __name__ == "__main__":

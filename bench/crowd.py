@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from bench.server import LISTEN, SPEAK, cpu_seconds
+from bench.server import LISTEN, SPEAK, cpu_seconds, on_core
 
 SETTLE = 1.0  # s from the last answer to the first measurement
 
@@ -37,16 +37,37 @@ class Crowd:
     def hang_up(self) -> dict[str, Any]:
         """All at once; what the callers say of it."""
         self.process.send_signal(signal.SIGINT)
+        return self.end()
+
+    def end(self) -> dict[str, Any]:
+        """What the callers say when they have hung up by themselves."""
         self.result = self.wait("result")
         self.process.wait(30)
         return self.result
 
 
 @contextlib.contextmanager
-def crowd(calls: int, *words: str, speakers: int = 1, rate: float = 200.0, conference: str = "0") -> Iterator[Crowd]:
-    """So many callers, all up. words: more of the command line of `xconf load`."""
-    command = [sys.executable, "-m", "xconf", "load", LISTEN.format(conference), "--speak-to", SPEAK.format(conference)]
-    command += ["--calls", str(calls), "--speak", str(speakers), "--rate", str(rate), "--hold", "24h", "--json", *words]
+def crowd(
+    calls: int,
+    *words: str,
+    speakers: int = 1,
+    rate: float = 200.0,
+    conference: str = "0",
+    hold: str = "24h",
+    core: int | None = None,
+) -> Iterator[Crowd]:
+    """So many callers, all up. words: more of the command line of `xconf load`; core: the only one that they may use."""
+    command = [
+        *on_core(core),
+        sys.executable,
+        "-m",
+        "xconf",
+        "load",
+        LISTEN.format(conference),
+        "--speak-to",
+        SPEAK.format(conference),
+    ]
+    command += ["--calls", str(calls), "--speak", str(speakers), "--rate", str(rate), "--hold", hold, "--json", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     callers = Crowd(process)
     try:

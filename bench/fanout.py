@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from bench import floor
 from bench.crowd import SETTLE, Crowd, crowd
+from bench.plot import Plot
 from bench.server import Server, server
-from bench.table import Row
+from bench.table import Figures, Row
 
 RATIO, PER_CORE, PER_CORE_UNFILTERED, EXTRA = 1.25, 10_000, 8_000, 0.05
 SPEAKERS = 50
@@ -40,7 +41,7 @@ def one(listeners: int, seconds: float, *, speakers: int = 1, filtered: bool = T
         return spend(served, callers, seconds)
 
 
-def rows(quick: bool) -> list[Row]:
+def measure(quick: bool) -> Figures:
     listeners, seconds, rounds = (1000, 4.0, 2) if quick else (5000, 10.0, 3)
     found: dict[str, list[float]] = {"ratio": [], "filtered": [], "unfiltered": [], "extra": [], "floor": []}
     least = float(FRAMES)
@@ -56,31 +57,47 @@ def rows(quick: bool) -> list[Row]:
         # The speakers are sent packets too, and that is not what is asked here.
         found["extra"].append(many.cpu - single.cpu * (listeners + SPEAKERS) / (listeners + 1))
         least = min(least, single.packets_per_call, open_.packets_per_call, many.packets_per_call)
-    middle = {name: statistics.median(values) for name, values in found.items()}
-    spread = {name: f"{min(values):.3g} to {max(values):.3g}" for name, values in found.items()}
     work = f"1 speaker, {listeners} listeners that send 50 packets/s"
-    delivered = f"every call was sent at least {least:.2f} packets/s of 50"
-    return [
+    how = (
+        f"the floor: {statistics.median(found['floor']):.2f} CPU us a packet; every call was sent {least:.2f} packets/s"
+    )
+    ratio, extra = statistics.median(found["ratio"]), statistics.median(found["extra"])
+    rows = [
         Row(
             f"CPU of the server over the C floor; {work}",
             f"at most {RATIO}",
-            f"{middle['ratio']:.2f}",
-            middle["ratio"] <= RATIO,
-            f"{rounds} runs: {spread['ratio']}; the floor: {middle['floor']:.2f} CPU us a packet sent; {delivered}",
+            f"{ratio:.2f}",
+            ratio <= RATIO,
+            f"{_runs(found['ratio'], '.2f')}; {how}",
         ),
         _per_core(f"listeners per core, kernel filter on; {work}", PER_CORE, found["filtered"]),
         _per_core("the same, kernel filter off", PER_CORE_UNFILTERED, found["unfiltered"]),
         Row(
             f"{SPEAKERS} speakers all speaking + {listeners} listeners: extra CPU over 1 speaker",
             f"at most {EXTRA:.0%} of a core",
-            f"{middle['extra']:.1%} of a core",
-            middle["extra"] <= EXTRA,
-            f"{rounds} runs: {spread['extra']}",
+            f"{extra:.1%} of a core",
+            extra <= EXTRA,
+            _runs(found["extra"], ".1%"),
         ),
     ]
+    return Figures(rows, [_plot([listeners // 4, listeners // 2, listeners], seconds)])
+
+
+def _plot(counts: list[int], seconds: float) -> Plot:
+    plot = Plot("listeners", "CPU for listeners who send, 1 speaker", "listeners", "cores")
+    served, base = [(0.0, 0.0)], [(0.0, 0.0)]
+    for count in counts:
+        served.append((count, one(count, seconds).cpu))
+        run = floor.measure(count + 1, 1, seconds)
+        base.append((count, run.cpu / run.seconds))
+    plot.curves = {"xconf": served, "the C floor": base}
+    return plot
 
 
 def _per_core(what: str, reach: int, values: list[float]) -> Row:
     value = statistics.median(values)
-    note = f"{min(values):.0f} to {max(values):.0f} in {len(values)} runs"
-    return Row(what, f"at least {reach:,}", f"{value:,.0f}", value >= reach, note)
+    return Row(what, f"at least {reach:,}", f"{value:,.0f}", value >= reach, _runs(values, ",.0f"))
+
+
+def _runs(values: list[float], form: str) -> str:
+    return f"{len(values)} runs: {min(values):{form}} to {max(values):{form}}"

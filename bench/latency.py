@@ -16,9 +16,10 @@ import time
 
 import numpy as np
 
+from bench.plot import Plot
 from bench.server import ADDRESS, server
 from bench.stalls import StallMonitor, without_stalls
-from bench.table import Row
+from bench.table import Figures, Row
 from xconf.media.codecs import PCMU
 
 PAIRS, SECONDS = 20, 5.0
@@ -140,7 +141,7 @@ def pair(number: int) -> list[tuple[float, float]]:
     return found
 
 
-def rows(quick: bool) -> list[Row]:
+def measure(quick: bool) -> Figures:
     pairs = PAIRS // 4 if quick else PAIRS
     with StallMonitor() as stalls, server():
         measured = [figure for number in range(pairs) for figure in pair(number)]
@@ -150,7 +151,7 @@ def rows(quick: bool) -> list[Row]:
         left_out = f"left out {len(measured) - len(waits)} near stalls: {stalls.describe()}"
     figures = {"median": statistics.median(waits), "99th percentile": waits[int(len(waits) * 0.99)]}
     note = f"{len(waits)} sounds of {pairs} pairs of calls, {waits[0]:.1f} to {waits[-1]:.1f} ms; {left_out}"
-    return [
+    rows = [
         Row(
             f"one-way latency through the server, {name}",
             f"at most {LIMITS[name]:.0f} ms",
@@ -160,3 +161,6 @@ def rows(quick: bool) -> list[Row]:
         )
         for name, value in figures.items()
     ]
+    shares = [(wait, 100 * (number + 1) / len(waits)) for number, wait in enumerate(waits)]
+    curve = {"sounds": [(0.0, 0.0), *shares[:: max(1, len(shares) // 100)], shares[-1]]}
+    return Figures(rows, [Plot("latency", "One-way latency through the server", "ms", "% heard by then", curve)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ADDRESS = ("127.0.0.1", 15060)
 SPEAK, LISTEN = "sip:3{}@127.0.0.1:15060", "sip:4{}@127.0.0.1:15060"
@@ -50,22 +52,31 @@ class Server:
         """Octets that it keeps in memory."""
         return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * _PAGE
 
-    def ask(self, *words: str) -> str:
-        """What `xconf ctl --json` says."""
+    def ask(self, *words: str) -> Any:
+        """The data that `xconf ctl --json` gives."""
         command = [sys.executable, "-m", "xconf", "ctl", "--socket", str(self.socket), "--json", *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["data"]
+
+    def left(self) -> dict[str, int]:
+        """What it still holds that calls had, but for finished transactions, which RFC 3261 keeps for 32 s."""
+        held = self.ask("status")["held"]
+        things = {f"{room}.{thing}": count for room, counts in held.items() for thing, count in counts.items()}
+        kept = ("sip.transactions", "sip.timers", "conference.conferences")
+        return {name: count for name, count in things.items() if count and name not in kept}
 
 
 @contextlib.contextmanager
-def server(*, calls: int = 20_000, vad: bool = False, filtered: bool = True) -> Iterator[Server]:
-    """Until the end; its log goes to a file."""
+def server(
+    *, calls: int = 20_000, vad: bool = False, filtered: bool = True, core: int | None = None
+) -> Iterator[Server]:
+    """Until the end; its log goes to a file. core: the only one that it may use."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "xconf.yaml"
         host, port = ADDRESS
         file.write_text(_CONFIGURATION.format(host=host, port=port, calls=calls, vad="true" if vad else "false"))
         twistd = [str(Path(sys.executable).with_name("twistd"))]
         command = twistd if filtered else [sys.executable, "-m", "bench.unfiltered"]
-        command += ["-n", "--pidfile=", "xconf", "-c", str(file)]
+        command = [*on_core(core), *command, "-n", "--pidfile=", "xconf", "-c", str(file)]
         log = Path(folder) / "log"
         with log.open("w") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -75,6 +86,11 @@ def server(*, calls: int = 20_000, vad: bool = False, filtered: bool = True) -> 
         finally:
             process.terminate()
             process.wait(10)
+
+
+def on_core(core: int | None) -> list[str]:
+    """What goes before a command that may use one core only."""
+    return [] if core is None else ["taskset", "-c", str(core)]
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:

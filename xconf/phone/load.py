@@ -29,7 +29,8 @@ from xconf.sip.uri import URI
 
 PRODUCT = "xconf-load"
 PROGRESS_EVERY = 5.0  # s
-LAST_WORDS = 5.0  # s that answers to BYEs may take, and that an interrupted run gets to hang up
+LAST_WORDS = 5.0  # s that the last answers to BYEs may take
+FAREWELL = 30.0  # s that an interrupted run gets to hang up
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -70,6 +71,7 @@ class Load:
         self._sip: SIPService | None = None
         self._calls: LoadCalls | None = None
         self._held = Window()
+        self._hung_up_in = 0.0
         self._trouble = ""
         self._stopping = False
         self._progress = LoopingCall(self._say_progress)
@@ -106,8 +108,7 @@ class Load:
         await deferLater(self._reactor, options.hold)
         self._close_window()
         self._say("hanging-up", f"hanging up {calls.up} calls", up=calls.up)
-        await calls.hang_up(options.hang_up_rate)
-        await self._last_words()
+        await self._hang_up(options.hang_up_rate)
 
     def _close_window(self) -> None:
         if self._media is not None:
@@ -146,12 +147,15 @@ class Load:
         if self._calls is not None:
             self._calls.handle(event)
 
-    async def _last_words(self) -> None:
-        """The last BYEs are answered, or have had their time."""
-        assert self._sip is not None
+    async def _hang_up(self, rate: float) -> None:
+        """Until the last BYEs are answered, or have had their time."""
+        assert self._calls is not None and self._sip is not None
+        began = time.monotonic()
+        await self._calls.hang_up(rate)
         latest = time.monotonic() + LAST_WORDS
         while self._sip.user_agent.transactions.unanswered and time.monotonic() < latest:
             await deferLater(self._reactor, 0.05)
+        self._hung_up_in = time.monotonic() - began
 
     def _interrupted(self) -> Deferred[None]:
         """The reactor is about to stop: hang up first. It waits for what this returns, which is not for ever."""
@@ -162,8 +166,7 @@ class Load:
         self._close_window()
         if self._calls is not None and self._calls.up:
             self._say("interrupted", f"interrupted: hanging up {self._calls.up} calls")
-            await self._calls.hang_up(0).addTimeout(LAST_WORDS, self._reactor)
-            await self._last_words()
+            await ensureDeferred(self._hang_up(0)).addTimeout(FAREWELL, self._reactor)
 
     # What is said of it
 
@@ -179,7 +182,7 @@ class Load:
     def _finish(self) -> int:
         """The last words."""
         if self._media is not None and self._calls is not None and self._sip is not None:
-            result = make_result(self._calls, self._sip, self._media, self._held)
+            result = make_result(self._calls, self._sip, self._media, self._held, self._hung_up_in)
             self._say("result", result.text, **dataclasses.asdict(result))
             if result.failed:
                 self._trouble = self._trouble or f"{result.failed} calls failed"

@@ -58,6 +58,7 @@ class Result:
     set_up_worst: float
     held: float
     packets_per_call: float
+    hung_up_in: float
     arrived: int
     overflowed: int
     stray: int
@@ -79,6 +80,7 @@ class Result:
             ("calls", f"{self.dialled} dialled, {self.answered} answered, {self.failed} failed{reasons}"),
             ("set-up", f"median {_ms(self.set_up_median)}, 99 % within {_ms(self.set_up_99)}, {self._repeated()}"),
             ("held", f"{self.held:.1f} s, each call was sent {self.packets_per_call:.2f} packets a second of 50"),
+            ("hang-up", f"all goodbyes said and answered in {self.hung_up_in:.2f} s"),
             ("heard", f"{self.arrived} packets by all; of {heard.callers} callers listened to: {loss}"),
             ("", f"{heard.out_of_order} out of order, {heard.doubled} doubled, {heard.late} late, {self._odd()}"),
             ("", f"jitter {heard.jitter_median:.2f} ms (worst {heard.jitter_worst:.2f}), {self._gap()}"),
@@ -110,7 +112,7 @@ class Result:
         )
 
 
-def make_result(calls: LoadCalls, sip: SIPService, media: LoadMedia, held: Window) -> Result:
+def make_result(calls: LoadCalls, sip: SIPService, media: LoadMedia, held: Window, hung_up_in: float) -> Result:
     """The numbers until now."""
     times = np.array(calls.set_up or [0.0])
     median, high, worst = np.percentile(times, (50, 99, 100)).tolist()
@@ -127,6 +129,7 @@ def make_result(calls: LoadCalls, sip: SIPService, media: LoadMedia, held: Windo
         set_up_worst=worst,
         held=held.seconds,
         packets_per_call=held.rate,
+        hung_up_in=hung_up_in,
         arrived=media.arrived,
         overflowed=media.overflowed,
         stray=media.stray,
