@@ -357,20 +357,30 @@ local_ring=
 """
 
 
+LINPHONE_ACCOUNT = """
+[auth_info_0]
+username=linphone
+passwd={password}
+realm=xconf
+"""
+
+
 class Linphone:
     """One linphonec, which plays `source` (8 kHz WAV) and records what it hears.
 
     It binds to all addresses and names this machine's outer one in its SDP, as phones behind NAT do.
     """
 
-    def __init__(self, folder: Path, name: str, *, source: Path | None = None) -> None:
+    def __init__(self, folder: Path, name: str, *, source: Path | None = None, password: str = "") -> None:
+        """It calls as the user `linphone`, and answers a challenge with the password."""
         need("linphonec", "linphone-cli")
         self.name = name
         self.folder = folder / name
         (self.folder / ".local/share/linphone").mkdir(parents=True)
         (self.folder / ".config/linphone").mkdir(parents=True)
         self.source = source or write_wav(self.folder / "silence.wav", np.zeros(8000 * 60))
-        (self.folder / "rc").write_text(LINPHONE_CONFIG)
+        account = LINPHONE_ACCOUNT.format(password=password) if password else ""
+        (self.folder / "rc").write_text(LINPHONE_CONFIG + account)
         self._heard = self.folder / "heard.wav"
         self._output = (self.folder / "output").open("wb")
         self.process = subprocess.Popen(

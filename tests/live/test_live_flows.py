@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -100,20 +101,31 @@ def test_a_stopping_server_says_bye_to_all(make_server: Callable[..., Server], p
         assert (outcome.status, outcome.successful) == (0, 20), outcome.explain()
 
 
+STRANGERS = {"sip": {"allow": ["127.0.0.9/32"], "users": {"linphone": "s3cret", "alice": "s3cret"}}}
+
+
 def test_a_caller_who_is_not_allowed_needs_a_password(make_server: Callable[..., Server], phones: Phones) -> None:
-    """A stranger is challenged; baresip knows the password of alice, and not that of bob."""
-    server = make_server({"sip": {"allow": ["127.0.0.1/32"], "users": {"alice": "s3cret", "bob": "other"}}})
-    alice = phones.baresip("alice", account=";auth_user=alice;auth_pass=s3cret", tone=700)
-    alice.dial(server.uri("3047"))
+    """linphone answers the challenge; with the right password it is let in, with another it is not."""
+    server = make_server(STRANGERS)
+    knows = phones.linphone("knows", password="s3cret")
+    knows.dial(server.uri("3047"))
     server.wait_members("3047", 1)
-    bob = phones.baresip("bob", account=";auth_user=bob;auth_pass=wrong")
-    bob.start_call(server.uri("3047"))
-    bob.wait_event("CALL_CLOSED", 10)
+    guesses = phones.linphone("guesses", password="guessed")
+    guesses.say(f"call {server.uri('3047')}")
+    guesses.wait_output("error")
     assert len(server.members("3047")) == 1
     assert "s3cret" not in server.log()
-    alice.hangup()
+    knows.hangup()
     server.wait_idle()
     server.stop()
+
+
+@pytest.mark.xfail(reason="baresip 1.0 gives up on a challenge that also offers SHA-256", strict=True)
+def test_a_phone_that_knows_md5_alone_is_let_in(make_server: Callable[..., Server], phones: Phones) -> None:
+    server = make_server(STRANGERS)
+    phone = phones.baresip("alice", account=";auth_user=alice;auth_pass=s3cret", tone=700)
+    phone.dial(server.uri("3047"))
+    server.wait_members("3047", 1)
 
 
 def test_hold_silences_and_resume_brings_back(server: Server, phones: Phones) -> None:
@@ -159,7 +171,7 @@ def killed_phone(server: Server, phones: Phones) -> float:
 SLOW_PARTS = {"lost ACK": lost_ack, "session timer": session_timer_expires, "killed phone": killed_phone}
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def slow_ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """Calls whose end takes long to come, on a server of their own, while the other tests of this file run."""
     server = Server(tmp_path_factory.mktemp("slow"), {"rtp": {"media_timeout": 10}})
@@ -169,6 +181,14 @@ def slow_ends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         server.stop()
     finally:
         server.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow_ends_begin_early(request: pytest.FixtureRequest) -> None:
+    """When tests that judge them will be run."""
+    tests = [item.function for item in request.session.items if isinstance(item, pytest.Function)]
+    if any("slow_ends" in inspect.signature(test).parameters for test in tests):
+        request.getfixturevalue("slow_ends")
 
 
 def test_a_killed_phone_is_noticed_by_its_silence(slow_ends: Stage) -> None:
