@@ -46,6 +46,12 @@ def test_what_a_caller_sends_can_not_forge_a_line() -> None:
     assert second == "    | 2026-01-31 12:00:00.000 info  all is well\\x1b[2J"
 
 
+def test_octets_that_are_no_text_do_not_silence_the_log() -> None:
+    line = line_of(event("from \udcff", call_id="x\udcfey"))
+    assert line is not None
+    assert line.encode().endswith(b"[x\\udcfey] from \\udcff\n")
+
+
 def test_an_event_without_text_is_no_line() -> None:
     assert line_of({"log_time": 0.0, "log_level": LogLevel.info}) is None
 

@@ -19,6 +19,9 @@ class ConfiguredAccess:
     def trusts(self, host: str) -> bool:
         return self._settings.sip.trusts(host)
 
+    def at_trunk(self, host: str) -> bool:
+        return self._settings.sip.at_trunk(host)
+
     def route(self, dialled: str) -> Route | None:
         found = self._settings.route(dialled)
         if found is None:

@@ -32,7 +32,8 @@ def line_of(event: LogEvent) -> str | None:
     level = event["log_level"].name if "log_level" in event else "info"
     call = f"[{' '.join(str(event['call_id']).split())}] " if event.get("call_id") else ""
     shown = f"{call}{text}".translate(CONTROLS).replace("\n", "\n    | ")
-    return f"{when} {level:<5.5} {shown}\n"
+    line = f"{when} {level:<5.5} {shown}\n"
+    return line.encode("utf-8", "backslashreplace").decode()  # octets of the network that are no text
 
 
 def observer(file: TextIO) -> ILogObserver:

@@ -27,7 +27,7 @@ from xconf.app.version import VERSION
 from xconf.calls.inbound import Calls
 from xconf.conference.dispatch import Result, dispatch
 from xconf.conference.library import Decode, Decoded, Library
-from xconf.conference.registry import Conferences
+from xconf.conference.registry import MOST, Conferences
 from xconf.media.engine import Engine
 from xconf.media.service import MediaService
 from xconf.rtp.ports import MediaPorts, PortError
@@ -35,6 +35,7 @@ from xconf.sip.digest import Challenger
 from xconf.sip.settings import Settings as AgentSettings
 from xconf.sip.transport import SIPService
 
+SPARE = 100  # rows of the engine for calls that have just ended, and for conferences that wait for members
 STOP_TIME = 3.0  # seconds for calls to end; the answers to the last BYEs are then waited for, within 5 in all
 
 log = Logger()
@@ -67,7 +68,6 @@ class Server(MultiService):
         self.sip = make_sip(reactor, settings, self._sip_event)
         self.calls = Calls(
             reactor,
-            self.sip,
             self.media.engine,
             self.conferences,
             ConfiguredAccess(settings),
@@ -202,7 +202,8 @@ class Server(MultiService):
 def make_engine(settings: Settings) -> Engine:
     """Media ports are opened when calls need them."""
     ports = MediaPorts(settings.rtp.address.host, settings.rtp.ports.first, settings.rtp.ports.last)
-    return Engine(ports, settings.sip.limits.calls, np.random.default_rng(), relatch=settings.rtp.relatch)
+    capacity = settings.sip.limits.calls + SPARE
+    return Engine(ports, capacity, np.random.default_rng(), relatch=settings.rtp.relatch)
 
 
 def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None]) -> SIPService:
@@ -215,8 +216,11 @@ def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None])
 
 
 def make_conferences(reactor: Any, engine: Engine, configuration: Configuration) -> Conferences:
+    """No more than the engine has room for, with a call in each."""
     library = Library(configuration.sounds, in_a_thread)
-    return Conferences(reactor, engine, library, configuration.profiles, configuration.controls, configuration.commands)
+    limit = min(MOST, configuration.settings.sip.limits.calls + SPARE)
+    its = configuration
+    return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit)
 
 
 def in_a_thread(work: Decode, done: Decoded) -> None:

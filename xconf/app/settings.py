@@ -66,8 +66,11 @@ class Sip(Section, frozen=True):
 
     def trusts(self, host: str) -> bool:
         """Whether calls from this address need no password."""
-        address = ipaddress.ip_address(host)
-        return any(address in network for network in (*self.allow, *(trunk.address for trunk in self.trunks.values())))
+        return self.at_trunk(host) or any(ipaddress.ip_address(host) in network for network in self.allow)
+
+    def at_trunk(self, host: str) -> bool:
+        """Whether this is a trunk's address."""
+        return any(ipaddress.ip_address(host) in trunk.address for trunk in self.trunks.values())
 
 
 class Rtp(Section, frozen=True):
@@ -83,6 +86,16 @@ class Control(Section, frozen=True):
     """The management socket."""
 
     listen: SocketPath = SocketPath("xconf.sock")
+
+
+class Cluster(Section, frozen=True):
+    """Conferences over several servers."""
+
+    enable: bool = False
+
+    def __post_init__(self) -> None:
+        if self.enable:
+            raise ValueError("enable is true, but this version has no cluster yet")
 
 
 class Log(Section, frozen=True):
@@ -157,6 +170,7 @@ class Settings(Section, frozen=True):
     sounds: SoundFolder = SoundFolder()
     dtmf: Dtmf = Dtmf()
     log: Log = Log()
+    cluster: Cluster = Cluster()
     profiles: dict[str, Any] = {}
     controls: dict[str, Any] = field(default_factory=dict)
 

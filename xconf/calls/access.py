@@ -25,5 +25,8 @@ class Access(Protocol):
     def trusts(self, host: str) -> bool:
         """Calls from this address need no password."""
 
+    def at_trunk(self, host: str) -> bool:
+        """This address is one of a trunk's."""
+
     def route(self, dialled: str) -> Route | None:
         """None: there is no such number."""

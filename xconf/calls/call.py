@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
 from xconf.calls.access import Route
+from xconf.calls.addresses import UNSPECIFIED, media_host
 from xconf.conference.member import Member, Reason
 from xconf.media.codecs import CODECS
 from xconf.media.leg import Leg, LegMedia
 from xconf.sip import offer_answer
 from xconf.sip.offer_answer import Agreed, Codec
-from xconf.sip.sdp import SessionDescription, revised
+from xconf.sip.sdp import RtpMap, SessionDescription, revised
 from xconf.sip.session import Session
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-UNSPECIFIED = ("0.0.0.0", "::")
 NARROW = [Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("L16", 8000)]
 WIDE = [Codec("L16", 16000), *NARROW]
 
@@ -29,16 +29,6 @@ WIDE = [Codec("L16", 16000), *NARROW]
 def codecs_for(rate: int) -> list[Codec]:
     """What is offered and accepted in a conference at `rate` Hz."""
     return WIDE if rate >= 16000 else NARROW
-
-
-def plausible(address: str, source: str) -> bool:
-    """Whether the media address that a phone names can be where its packets come from: public, or its own."""
-    if address == source:
-        return True
-    try:
-        return ipaddress.ip_address(address).is_global  # of IPv4: not private, not loopback
-    except ValueError:
-        return False
 
 
 class Call:
@@ -50,9 +40,11 @@ class Call:
         self.leg = leg
         self.caller = caller
         self.member: Member | None = None
-        self.agreed: Agreed | None = None
-        self._local: SessionDescription | None = None
         self._calls = calls
+        self._local: SessionDescription | None = None  # our latest description
+        self._maps: dict[int, RtpMap] = {}  # payload types that either side has given a meaning
+        self._entered: tuple[LegMedia, str] | None = None  # what the leg does, and for which host
+        self._speaks_only = False
         self._ended = False
 
     @property
@@ -67,42 +59,57 @@ class Call:
     @property
     def answered(self) -> bool:
         """Offer and answer are both there."""
-        return self.agreed is not None
+        return self._entered is not None
 
-    def answer(self, answer: SessionDescription, agreed: Agreed) -> bytes:
-        """Our answer to an offer (see `negotiate`), entered into the leg. Raises PortError."""
+    # Offer and answer
+
+    def answer(self, offer: SessionDescription, answer: SessionDescription, agreed: Agreed) -> bytes:
+        """Our answer to an offer (see `Calls.negotiate`), entered into the leg. Raises PortError."""
         for media in answer.media:
             media.port = self.leg.local_port if media.port else 0
         self._enter(agreed)
+        self._learn(offer)
         return self._say(answer)
 
     def offer(self) -> bytes:
-        """Our offer, where the phone leaves it to us."""
+        """Our offer, where the phone leaves it to us. Raises PortError."""
         address = self._calls.media_address_for(self.host)
-        codecs = codecs_for(self.leg.plane.rate)
-        return self._say(
-            offer_answer.offer(
-                codecs, address, self.leg.local_port, origin=self._calls.origin(address), previous=self._local
-            )
+        offer = offer_answer.offer(
+            codecs_for(self.leg.plane.rate),
+            address,
+            self.leg.local_port,
+            origin=self._calls.origin(address),
+            previous=self._local,
+            used=self._maps,
         )
+        return self._say(offer)
 
     def accept_answer(self, answer: SessionDescription) -> None:
-        """The phone's answer to our offer. Raises RemoteProtocolError and PortError."""
+        """The phone's answer to our offer. Raises RemoteProtocolError and PortError; all is as it was then."""
         assert self._local is not None
         self._enter(offer_answer.agree(self._local, answer))
+        self._learn(answer)
 
     def _say(self, description: SessionDescription) -> bytes:
         self._local = revised(self._local, description) if self._local else description
+        self._learn(self._local)
         return self._local.to_bytes()
 
+    def _learn(self, description: SessionDescription) -> None:
+        """What a payload type means it means until the session ends (RFC 3264 section 8.3.2)."""
+        for media in description.media:
+            if media.kind == "audio":
+                self._maps.update(media.rtpmap)
+
     def _enter(self, agreed: Agreed) -> None:
-        before, self.agreed = self.agreed, agreed
+        """Have the leg do what was agreed on."""
+        before = self._entered
         remote, rtcp = agreed.remote_address, agreed.remote_rtcp
         held = remote[0] in UNSPECIFIED
-        if held and before is not None:
-            remote, rtcp = before.remote_address, before.remote_rtcp
-        # On hold a phone may send music, which is not for the conference; one that called to send only is a speaker.
-        on_hold = before is not None and agreed.direction != "sendrecv"
+        if before is None:
+            self._speaks_only = agreed.direction == "recvonly" and not held
+        elif held:  # the old way; what is known of the phone's address is not to be forgotten
+            remote, rtcp = before[0].remote, before[0].remote_rtcp
         codec = agreed.codec
         media = LegMedia(
             CODECS[codec.name, codec.clock_rate],
@@ -111,21 +118,41 @@ class Call:
             agreed.telephone_event_receive,
             remote,
             rtcp,
-            agreed.sends and not held,
-            agreed.receives and not on_hold,
+            agreed.sends,
+            # On hold a phone may send music, which is not for the conference; one that called to send only is a speaker.
+            agreed.direction == "sendrecv" or (agreed.direction == "recvonly" and self._speaks_only),
         )
-        self.leg.set_media(media, host=self.host, addressed=plausible(remote[0], self.host))
+        if before == (media, self.host):
+            return  # a refresh: the sound goes on without a break
+        addressed = self._calls.believes(remote[0], self.host)
+        self.leg.set_media(media, host=media_host(self.host), addressed=addressed)
+        self._entered = media, self.host
+        log.info(
+            "media: {codec}/{rate}, we {direction}, phone at {address}:{port}{doubt}",
+            call_id=self.call_id,
+            codec=codec.name,
+            rate=codec.clock_rate,
+            direction=agreed.direction,
+            address=remote[0],
+            port=remote[1],
+            doubt="" if addressed else f" by its own account, at {self.host} by its packets",
+        )
+
+    # Its life
 
     def confirm(self) -> None:
-        """The phone has acknowledged: into the conference."""
-        if self.member is None and not self._ended:
+        """The phone has acknowledged: into the conference. Raises ConferenceError and OutOfRows."""
+        if self.member is None:
             conference = self._calls.conferences.find_or_create(self.route.conference, self.route.profile)
             self.member = conference.join(self, self.route.flags)
 
     def hangup(self, reason: str) -> None:
         """We end it."""
-        if not self._ended:
+        if self._ended:
+            return
+        try:
             self._calls.end_session(self, reason)
+        finally:
             self.end(reason)
 
     def end(self, reason: str) -> None:
@@ -133,8 +160,9 @@ class Call:
         if self._ended:
             return
         self._ended = True
-        self._calls.forget(self)
         log.info("ended: {reason}", call_id=self.call_id, reason=reason)
-        if self.member is not None:
-            self.member.leave(Reason.HUNG_UP)
-        self.leg.close()
+        with ExitStack() as last:  # whatever fails before: a server that stops closes its ports when all are forgotten
+            last.callback(self._calls.forget, self)
+            last.callback(self.leg.close)
+            if self.member is not None:
+                self.member.leave(Reason.HUNG_UP)

@@ -12,7 +12,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from xconf.calls.access import Access, Route
-from xconf.calls.call import Call, codecs_for, plausible
+from xconf.calls.addresses import UNSPECIFIED, caller_of, media_host, number_of, plausible
+from xconf.calls.call import Call, codecs_for
 from xconf.conference.errors import ConferenceError
 from xconf.conference.member import Reason
 from xconf.conference.registry import Conferences
@@ -21,14 +22,14 @@ from xconf.media.leg import Leg
 from xconf.media.rows import OutOfRows
 from xconf.rtp.ports import PortError, local_address
 from xconf.sip import dtmf_relay, offer_answer
-from xconf.sip.digest import Challenger
+from xconf.sip.bodies import sdp_of
+from xconf.sip.digest import Challenger, Outcome
 from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import AnswerArrived, Confirmed, Ended, InfoReceived, Invited, Offered
 from xconf.sip.message import Request
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import Origin, SessionDescription
 from xconf.sip.session import Session
-from xconf.sip.transport import SIPService
 
 log = Logger()
 
@@ -45,7 +46,6 @@ class Calls:
     def __init__(
         self,
         reactor: IReactorTime,
-        sip: SIPService,
         engine: Engine,
         conferences: Conferences,
         access: Access,
@@ -59,7 +59,6 @@ class Calls:
         self.access = access
         self.counters: Counter[str] = Counter()
         self._reactor = reactor
-        self._sip = sip
         self._engine = engine
         self._challenger = challenger
         self._limit = limit
@@ -98,74 +97,82 @@ class Calls:
 
     def _invited(self, event: Invited) -> None:
         session, request = event.session, event.request
-        host = session.flow.remote[0]
+        host, number = session.flow.remote[0], number_of(request.uri)
         if not self._admitted(session, request, host):
             return
-        route = self.access.route(request.uri.user or "")
+        route = self.access.route(number)
         if route is None:
-            self._refuse(session, 404, f"no rule of the dial plan fits {(request.uri.user or '')[:_TEXT_LIMIT]!r}")
+            self._refuse(session, request, 404, f"no rule of the dial plan fits {number[:_TEXT_LIMIT]!r}")
             return
         try:
             self._accept(session, request, route, host)
         except RemoteProtocolError as error:
-            self._refuse(session, error.status, error.reason)
+            self._refuse(session, request, error.status, error.reason)
         except (ConferenceError, PortError, OutOfRows) as error:
-            self._refuse(session, 503, str(error), headers=[("Retry-After", str(RETRY_AFTER))])
+            self._refuse(session, request, 503, str(error))
 
     def _admitted(self, session: Session, request: Request, host: str) -> bool:
         """Room, and leave to call; else the caller has been answered."""
-        if self._stopping or len(self._calls) >= self._limit:
-            self._refuse(session, 503, "the server is full or stopping", headers=[("Retry-After", str(RETRY_AFTER))])
+        if self._stopping:
+            self._refuse(session, request, 503, "the server is stopping")
             return False
-        if self.access.trusts(host):
-            return True
+        if len(self._calls) >= self._limit:
+            self._refuse(session, request, 503, f"there are sip.limits.calls = {self._limit} calls already")
+            return False
+        return self.access.trusts(host) or self._authenticated(session, request, host)
+
+    def _authenticated(self, session: Session, request: Request, host: str) -> bool:
+        if not self.access.users:
+            self._refuse(session, request, 403, f"{host} is not in sip.allow or sip.trunks, and there are no sip.users")
+            return False
         now = self._reactor.seconds()
         verdict = self._challenger.verify(request, self.access.users.get, now)
-        if verdict.accepted:
-            return True
-        if not self.access.users:
-            self._refuse(session, 403, f"{host} is not in sip.allow or sip.trunks, and there are no sip.users")
-        else:
+        if verdict.outcome is Outcome.DENIED:
+            self.counters["wrong_password"] += 1
+            log.warn(
+                "wrong user or password from {host}: {user!r}",
+                call_id=session.call_id,
+                host=host,
+                user=(verdict.username or "")[:_TEXT_LIMIT],
+            )
+        if not verdict.accepted:
             self.counters["challenged"] += 1
             session.challenge(self._challenger.challenge(now, stale=verdict.stale), now)
-        return False
+        return verdict.accepted
 
     def _accept(self, session: Session, request: Request, route: Route, host: str) -> None:
+        body = sdp_of(request)
+        offer = None if body is None else SessionDescription.parse(body)
         conference = self.conferences.find_or_create(route.conference, route.profile)
-        answer = self._negotiate(request.body, host, conference.mix.rate) if request.body else None
-        remote = answer[1].remote_address if answer else None
-        if remote is not None and not plausible(remote[0], host):
+        negotiated = None if offer is None else self.negotiate(offer, host, conference.mix.rate)
+        remote = negotiated[2].remote_address if negotiated else None
+        if remote is not None and not self.believes(remote[0], host):
             remote = None
-        leg = self._engine.create_leg(conference.mix, remote, host)
-        call = Call(self, session, route, leg, caller_of(request))
-        try:
-            body = call.answer(*answer) if answer else call.offer()
-        except PortError:
-            leg.close()
-            raise
-        self._calls[session] = self._by_leg[leg] = call
+        leg = self._engine.create_leg(conference.mix, remote, media_host(host))
+        # From here on the end of the session, which follows on any fault, frees the leg.
+        call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller_of(request))
         log.info(
             "call from {caller} at {host} to {number}: conference {conference}",
             call_id=session.call_id,
             caller=call.caller,
             host=host,
-            number=request.uri.user,
+            number=number_of(request.uri),
             conference=route.conference,
         )
-        session.accept(body, self._reactor.seconds())
+        session.accept(call.answer(*negotiated) if negotiated else call.offer(), self._reactor.seconds())
 
-    def _negotiate(self, offer: bytes, host: str, rate: int) -> tuple[SessionDescription, Agreed]:
-        """Our answer, yet without our port, and what it agrees on. Raises RemoteProtocolError (400, 488)."""
-        address = self.media_address_for(host)
-        description = SessionDescription.parse(offer)
-        return offer_answer.answer(
-            description, codecs=codecs_for(rate), address=address, port=DISCARD, origin=self.origin(address)
-        )
-
-    def _refuse(self, session: Session, status: int, why: str, headers: list[tuple[str, str]] | None = None) -> None:
+    def _refuse(self, session: Session, request: Request, status: int, why: str) -> None:
         self.counters[f"refused_{status}"] += 1
-        log.info("refused with {status}: {why}", call_id=session.call_id, status=status, why=why)
-        session.refuse(status, now=self._reactor.seconds(), headers=headers or ())
+        log.info(
+            "call from {caller} at {host} refused with {status}: {why}",
+            call_id=session.call_id,
+            caller=caller_of(request),
+            host=session.flow.remote[0],
+            status=status,
+            why=why,
+        )
+        later = [("Retry-After", str(RETRY_AFTER))] if status == 503 else []
+        session.refuse(status, now=self._reactor.seconds(), headers=later)
 
     # What is told of a call that is up
 
@@ -178,7 +185,7 @@ class Calls:
             return
         try:
             call.confirm()
-        except ConferenceError as error:
+        except (ConferenceError, OutOfRows) as error:
             call.hangup(str(error))
 
     def _answer_arrived(self, event: AnswerArrived) -> None:
@@ -188,7 +195,7 @@ class Calls:
         try:
             call.accept_answer(SessionDescription.parse(event.sdp))
         except (RemoteProtocolError, PortError) as error:
-            call.hangup(f"the answer in the ACK is of no use: {error}")
+            log.info("the answer to our offer is of no use: {error}", call_id=call.call_id, error=error)
 
     def _offered(self, event: Offered) -> None:
         call, now = self._calls.get(event.session), self._reactor.seconds()
@@ -197,13 +204,15 @@ class Calls:
             return
         try:
             if event.offer_sdp is None:
-                event.session.accept(call.offer(), now)
+                description = call.offer()
             else:
-                answer = self._negotiate(event.offer_sdp, call.host, call.leg.plane.rate)
-                event.session.accept(call.answer(*answer), now)
+                offer = SessionDescription.parse(event.offer_sdp)
+                description = call.answer(*self.negotiate(offer, call.host, call.leg.plane.rate))
         except (RemoteProtocolError, PortError) as error:
             log.info("session not changed: {error}", call_id=call.call_id, error=error)
-            event.session.refuse(488, now=now)
+            event.session.refuse(error.status if isinstance(error, RemoteProtocolError) else 488, now=now)
+        else:
+            event.session.accept(description, now)
 
     def _info(self, event: InfoReceived) -> None:
         call = self._calls.get(event.session)
@@ -221,13 +230,42 @@ class Calls:
         for leg in self._engine.silent_legs(self._media_timeout, ASKED_AT_ONCE):
             call = self._by_leg.get(leg)
             if call is not None and call.member is not None:
-                call.session.options(self._reactor.seconds())
+                self._careful(call, call.session.options, self._reactor.seconds())
+
+    @staticmethod
+    def _careful(call: Call, do: Callable[..., None], *arguments: object) -> None:
+        """A fault in one of many calls ends that call and touches no other."""
+        try:
+            do(*arguments)
+        except Exception:
+            log.failure("a fault in a call; it is ended", call_id=call.call_id)
+            call.end("a fault of the server")
 
     # What calls ask for
 
+    def negotiate(
+        self, offer: SessionDescription, host: str, rate: int
+    ) -> tuple[SessionDescription, SessionDescription, Agreed]:
+        """The offer, our answer, yet without our port, and what it agrees on. Raises RemoteProtocolError and PortError."""
+        address = self.media_address_for(host)
+        answer, agreed = offer_answer.answer(
+            offer, codecs=codecs_for(rate), address=address, port=DISCARD, origin=self.origin(address)
+        )
+        return offer, answer, agreed
+
+    def believes(self, address: str, host: str) -> bool:
+        """Whether packets of a phone that signals from `host` can come from the media address that it names."""
+        access = self.access
+        return plausible(address, host) or (access.at_trunk(host) and access.at_trunk(address))
+
     def media_address_for(self, host: str) -> str:
-        """The address that a phone at `host` is told to send media to."""
-        return self._media_address if self._media_address != "0.0.0.0" else local_address(host)
+        """The address that a phone at `host` is told to send media to. Raises PortError."""
+        if self._media_address not in UNSPECIFIED:
+            return self._media_address
+        try:
+            return local_address(host)
+        except OSError as error:
+            raise PortError(f"no IPv4 way to {host} for sound ({error.strerror}); name one rtp.address") from None
 
     def origin(self, address: str) -> Origin:
         """The o= line of a new session description."""
@@ -256,12 +294,5 @@ class Calls:
         emptied: Deferred[None] = Deferred()
         self._emptied = emptied
         for call in tuple(self._calls.values()):
-            call.hangup(Reason.STOPPED)
+            self._careful(call, call.hangup, Reason.STOPPED)
         return emptied
-
-
-def caller_of(request: Request) -> str:
-    """Display name and number of who calls, like `Ann <1001>`."""
-    address = request.from_
-    number = address.uri.user or address.uri.host
-    return f"{address.display} <{number}>" if address.display else number

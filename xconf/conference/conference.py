@@ -108,7 +108,11 @@ class Conference:
             member.leave(Reason.ENDED)
         else:
             self._stop_timer()
-            member.start()
+            try:
+                member.start()
+            except Exception:
+                member.leave(Reason.FAILED)
+                raise
         return member
 
     def admit(self, member: Member) -> None:

@@ -46,6 +46,7 @@ class Reason(StrEnum):
     WRONG_PIN = "wrong PIN"
     ENDED = "conference ended"
     STOPPED = "server stopped"
+    FAILED = "a fault of the server"
 
 
 class Member:

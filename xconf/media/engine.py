@@ -101,6 +101,8 @@ class Engine:
         row = self._rows.take()
         leg = self._legs[row] = Leg(self, row, port, mix.timeline, mix.plane)
         port.legs += 1
+        # Also before its media is known: another call of this host must not get this port meanwhile.
+        self._expect(leg, (remote or (host, 0))[0], 0 if remote is None else remote[1], addressed=remote is not None)
         self._noticed[row] = self.tick_number
         return leg
 
@@ -165,18 +167,15 @@ class Engine:
         self._count_events(leg, -1)
         receiver.event_type[row] = -1 if media.event_payload_type is None else media.event_payload_type
         self._count_events(leg, 1)
-        if leg.latched is not None and leg.claimed == media.remote:
+        if leg.latched is not None and (leg.claimed, leg.host) == (media.remote, host):
             return  # as before, and its packets are known
-        leg.claimed = media.remote
+        leg.claimed, leg.host = media.remote, host
         self._unplace(row)
-        port = leg.port.index
-        host_key = source_key((media.remote[0] if addressed else host, 0), port) >> 32
         leg.latched = None
         receiver.last[row] = NEVER
         if addressed:
             self._latch(leg, media.remote)
-        self._hosts[row] = port, host_key
-        self._latches.add(port, host_key, row, addressed=addressed, claimed=media.remote[1])
+        self._expect(leg, media.remote[0] if addressed else host, media.remote[1], addressed=addressed)
         leg.port.stale = True
 
     def open_voice(self, leg: Leg, minus: int) -> int:
@@ -229,6 +228,13 @@ class Engine:
             # Two calls with one media address: both hear, and what comes from there counts as the first one's.
             self.counters["shared_address"] += 1
             return base[0]
+
+    def _expect(self, leg: Leg, host: str, claimed: int, *, addressed: bool) -> None:
+        """Packets of that host at the leg's port may be the leg's."""
+        port = leg.port.index
+        key = source_key((host, 0), port) >> 32
+        self._hosts[leg.row] = port, key
+        self._latches.add(port, key, leg.row, addressed=addressed, claimed=claimed)
 
     def _latch(self, leg: Leg, remote: tuple[str, int]) -> None:
         row = leg.row

@@ -72,7 +72,8 @@ class Leg:
         self.plane = plane
         self.media: LegMedia | None = None
         self.latched: Address | None = None  # where its packets come from and go to
-        self.claimed: Address | None = None  # where it said that it expects media
+        self.claimed: Address | None = None  # where it said that it expects media,
+        self.host = ""  # and from where it said so
         self.closed = False
         self.on_digit: Callable[[str], None] | None = None
         self.on_talk: Callable[[bool], None] | None = None
@@ -80,7 +81,7 @@ class Leg:
         self.mix: Mix | None = None
         self.voice: int | None = None
         self._engine = engine
-        self._pressed = ("", "", 0)  # the last digit, the way it came, its tick
+        self._pressed: dict[str, tuple[str, int]] = {}  # digit -> the way that it came last, its tick
         self._minus: int | None = None
         self._player: Player | None = None
         self._broadcast: Player | None = None
@@ -234,11 +235,11 @@ class Leg:
 
     def digit(self, digit: str, way: str = "event") -> None:
         """A key was pressed. Some phones tell it in two ways: what a second way says within a second is the same press."""
-        last, last_way, tick = self._pressed
         now = self._engine.tick_number
-        if digit == last and way != last_way and now - tick < SAME_PRESS:
+        last_way, tick = self._pressed.get(digit, (way, 0))
+        if way != last_way and now - tick < SAME_PRESS:
             return
-        self._pressed = digit, way, now
+        self._pressed[digit] = way, now
         if self.on_digit is not None:
             self.on_digit(digit)
 

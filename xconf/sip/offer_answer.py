@@ -6,9 +6,10 @@ port 0, in its place. Everything here is computed from the descriptions alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import MappingProxyType
 
 from xconf.sip.errors import LocalProtocolError, RemoteProtocolError
 from xconf.sip.sdp import Attributes, Direction, Media, Origin, RtpMap, SessionDescription
@@ -142,17 +143,20 @@ def offer(
     telephone_event: bool = True,
     ptime: int = 20,
     previous: SessionDescription | None = None,
+    used: Mapping[int, RtpMap] = MappingProxyType({}),
 ) -> SessionDescription:
     """Our offer of one audio stream, the codecs in their order of preference.
 
     `previous` is our last description in this session, if any: its sections keep their places, those that are not the
-    audio stay refused (section 8). LocalProtocolError when there are no codecs, or two claim the same payload type.
+    audio stay refused (section 8). `used` is what payload types have meant in it so far: they keep their meaning
+    (section 8.3.2). LocalProtocolError when there are no codecs, or two claim the same payload type.
     """
-    numbered = _numbered(codecs)
-    events = _event_numbers(numbered) if telephone_event else {}
-    section = _section("RTP/AVP", port, list(numbered.values()), events, direction, ptime)
+    numbered = _numbered(codecs, used)
+    events = _event_numbers(numbered, used) if telephone_event else {}
     places = previous.media if previous is not None else []
     place = next((place for place, media in enumerate(places) if media.kind == "audio" and media.port), 0)
+    proto = places[place].proto if places else PROTOCOLS[0]
+    section = _section(proto, port, list(numbered.values()), events, direction, ptime)
     media = [*map(_refused, places[:place]), section, *map(_refused, places[place + 1 :])]
     return SessionDescription(origin, address, media)
 
@@ -307,23 +311,32 @@ def _section(
     return Media("audio", port, proto, formats, attributes=attributes)
 
 
-def _numbered(codecs: Sequence[Codec]) -> dict[int, Codec]:
-    """Payload type -> codec, in order; those without a number get their static or the next free dynamic one."""
-    fixed = [codec.payload_type if codec.payload_type is not None else _static(codec) for codec in codecs]
+def _numbered(codecs: Sequence[Codec], used: Mapping[int, RtpMap]) -> dict[int, Codec]:
+    """Payload type -> codec, in order; those without a number get the one they have, or the next free dynamic one."""
+    fixed = [codec.payload_type if codec.payload_type is not None else _known(codec, used) for codec in codecs]
     taken = [number for number in fixed if number is not None]
     if not codecs or len(set(taken)) != len(taken):
         raise LocalProtocolError("an offer needs codecs with different payload types")
-    free = (number for number in range(_FIRST_DYNAMIC, 128) if number not in taken and number != _FIRST_EVENT)
+    free = _free(_FIRST_DYNAMIC, {*taken, _FIRST_EVENT}, used)
     numbers = [next(free) if number is None else number for number in fixed]
     return {number: replace(codec, payload_type=number) for number, codec in zip(numbers, codecs, strict=True)}
 
 
-def _static(codec: Codec) -> int | None:
-    return next((number for number, rtpmap in _STATIC.items() if codec.matches(rtpmap)), None)
+def _known(codec: Codec, used: Mapping[int, RtpMap]) -> int | None:
+    """Its number in this session, or its static one."""
+    maps = {**_STATIC, **used}
+    return next((number for number, rtpmap in maps.items() if codec.matches(rtpmap)), None)
 
 
-def _event_numbers(codecs: Mapping[int, Codec]) -> dict[int, int]:
+def _event_numbers(codecs: Mapping[int, Codec], used: Mapping[int, RtpMap]) -> dict[int, int]:
     """Payload type -> clock rate: one telephone-event for each clock rate of the codecs (RFC 4733 section 2.1)."""
     rates = list(dict.fromkeys(codec.clock_rate for codec in codecs.values()))
-    free = (number for number in range(_FIRST_EVENT, 128) if number not in codecs)
-    return {next(free): rate for rate in rates}
+    free = _free(_FIRST_EVENT, codecs, used)
+    known = {rtpmap.clock_rate: number for number, rtpmap in used.items() if _is_event(rtpmap)}
+    return {known[rate] if rate in known else next(free): rate for rate in rates}
+
+
+def _free(first: int, taken: Container[int], used: Container[int]) -> Iterator[int]:
+    """Dynamic payload types to give away: first those that never meant anything."""
+    numbers = [number for number in range(first, 128) if number not in taken]
+    return iter(sorted(numbers, key=lambda number: number in used))

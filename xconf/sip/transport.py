@@ -111,14 +111,17 @@ class SIPService(Service):
         self._listeners.clear()
 
     def stopService(self) -> Deferred[None]:
-        """Fires when the sockets are closed: as soon as the peers have answered our last requests, or after a second."""
+        """Fires when the sockets are closed: as soon as all sessions are over and the peers have answered our last
+        requests, or after a second. A session that is hung up before its ACK has come is not over until then.
+        """
         super().stopService()
         stopped: Deferred[None] = Deferred()
         self._stop_when_quiet(self.seconds() + _LAST_WORDS, stopped)
         return stopped
 
     def _stop_when_quiet(self, latest: float, stopped: Deferred[None]) -> None:
-        if self.user_agent.transactions.unanswered and self.seconds() < latest:
+        waiting = self.user_agent.transactions.unanswered or any(self.user_agent.sessions)
+        if waiting and self.seconds() < latest:
             self._reactor.callLater(_LAST_LOOK, self._stop_when_quiet, latest, stopped)
             return
         if self._sweeper.running:
@@ -215,7 +218,7 @@ class SIPService(Service):
             self.handle(event)
         except Exception:
             self.count("faults")
-            log.failure("a fault in a call; it is ended")
+            log.failure("a fault in a call; it is ended", call_id=event.session.call_id)
             self._give_up(event)
 
     def _give_up(self, event: Event) -> None:
