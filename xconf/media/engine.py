@@ -154,8 +154,9 @@ class Engine:
     # What legs ask for
 
     def touch(self, leg: Leg) -> None:
-        """What the leg hears may have changed: looked at when the next tick begins."""
-        self._touched[leg.row] = leg
+        """What the leg hears may have changed: looked at when the next tick begins. One that is gone hears nothing."""
+        if self._legs.get(leg.row) is leg:
+            self._touched[leg.row] = leg
 
     def place(self, leg: Leg, host: str, addressed: bool) -> None:
         """Enter the leg's remote address and payload types, at first or anew."""
