@@ -164,5 +164,6 @@ class Call:
         with ExitStack() as last:  # whatever fails before: a server that stops closes its ports when all are forgotten
             last.callback(self._calls.forget, self)
             last.callback(self.leg.close)
-            if self.member is not None:
-                self.member.leave(Reason.HUNG_UP)
+            member, self.member = self.member, None
+            if member is not None:
+                member.leave(Reason.HUNG_UP)

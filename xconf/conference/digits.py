@@ -8,6 +8,10 @@ from xconf.conference.controls import Action, Controls
 from xconf.conference.interfaces import Clock, Timer
 
 
+def _nothing(action: Action) -> None:
+    """Stands in for a member that has left, so that nothing holds it."""
+
+
 class Collector:
     """The digits of one member. `fire` is called with each action; at most ten digits wait."""
 
@@ -41,6 +45,7 @@ class Collector:
         """No action fires any more."""
         self._stop_timer()
         self._closed = True
+        self._fire = _nothing
 
     def _pause(self) -> None:
         self._timer = None

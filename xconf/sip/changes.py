@@ -5,6 +5,7 @@ Both are offers that await an answer. At most one is on the way: what crosses it
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -62,15 +63,22 @@ class Changes:
         """Our latest description, for refreshes."""
         self.floor = SMALLEST
         self.timer = SessionTimer(ua.timers, self._refresh, session.not_refreshed)
-        self._session = session
+        # Not a strong one: sessions that are over are to be freed at once, not when the collector stops the tick for them.
+        self._weak_session = weakref.ref(session)
         self._ua = ua
         self._acceptance: Acceptance | None = None
         self._ours: OwnChange | None = None
         self._retry: Timer | None = None
 
+    @property
+    def _session(self) -> Session:
+        session = self._weak_session()
+        assert session is not None, "whoever calls holds the session"
+        return session
+
     def stop(self, now: float) -> None:
         """The session is over."""
-        self.timer.stop()
+        self.timer.close()
         if self._acceptance is not None:
             self._acceptance.stop()
         if self._retry is not None:
@@ -190,9 +198,9 @@ class Changes:
             self._ua.describe(request, change.sdp)
             self.local_sdp = change.sdp
         self._ours, self.local_offer = change, change.sdp is not None
-        change.exchange = self._session.send(request, partial(self._outcome, change), now)
+        change.exchange = self._session.send(request, partial(self._outcome, change, self._session), now)
 
-    def _outcome(self, change: OwnChange, outcome: Outcome, now: float) -> None:
+    def _outcome(self, change: OwnChange, session: Session, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, Response) and outcome.status < 200:
             return
         if change.over:
@@ -202,7 +210,7 @@ class Changes:
         change.over = True
         if isinstance(outcome, Response) and outcome.status < 300:
             self._succeeded(change, outcome, now)
-        elif not self._session.ended:
+        elif not session.ended:
             self._failed(change, outcome, now)
 
     def _succeeded(self, change: OwnChange, response: Response, now: float) -> None:

@@ -87,6 +87,10 @@ def terms_as_client(response: Response, before: Terms | None) -> Terms | None:
     return Terms(max(interval, SMALLEST), refresher != "uas")
 
 
+def _nothing(now: float) -> None:
+    pass
+
+
 class SessionTimer:
     """Calls `refresh(now)` when it is our turn, and `expire(now)` when the session was not refreshed in time."""
 
@@ -116,6 +120,11 @@ class SessionTimer:
             if timer is not None:
                 timer.cancel()
         self._next = self._expiry = None
+
+    def close(self) -> None:
+        """The session is over: nothing is called any more, and nobody is held."""
+        self.stop()
+        self._refresh = self._expire = _nothing
 
     def _due(self, now: float) -> None:
         assert self.terms is not None
