@@ -1,6 +1,7 @@
 """`make bench`: every figure of the project, measured anew, and docs/benchmarks.md written.
 
-`make bench ARGS=latency` measures one and only prints it; ARGS=--quick measures less of each.
+`make bench ARGS=latency` measures one and only prints it; ARGS=--quick measures less of each; ARGS='--quick --ci' fails
+only on a ratio far out of line, never on a time, and writes nothing.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ FIGURES: dict[str, Callable[[bool], Figures]] = {
 
 
 def main(words: list[str]) -> int:
-    quick = "--quick" in words
-    names = [word for word in words if word != "--quick"]
+    quick, ci = "--quick" in words, "--ci" in words
+    names = [word for word in words if word not in ("--quick", "--ci")]
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
-        print(f"no figure {', '.join(unknown)}; there is {', '.join(FIGURES)}, and --quick", file=sys.stderr)
+        print(f"no figure {', '.join(unknown)}; there is {', '.join(FIGURES)}, and --quick, --ci", file=sys.stderr)
         return 2
     found = Figures()
     for name in names or FIGURES:
@@ -37,9 +38,9 @@ def main(words: list[str]) -> int:
         print(as_text(figures.rows), flush=True)
         found.rows += figures.rows
         found.plots += figures.plots
-    if not names:
+    if not names and not ci:
         write(found, quick=quick)
-    return int(any(row.reached is False for row in found.rows))
+    return int(any(row.far if ci else row.reached is False for row in found.rows))
 
 
 if __name__ == "__main__":

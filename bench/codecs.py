@@ -15,7 +15,7 @@ def measure(quick: bool) -> Figures:
     listeners = 50 if quick else 300
     with server() as served, contextlib.ExitStack() as stack:
         callers = [
-            stack.enter_context(crowd(listeners, "--codec", codec, speakers=number == 0))
+            stack.enter_context(crowd(listeners, "--codec", codec, speakers=int(number == 0)))
             for number, codec in enumerate(CODECS)
         ]
         encodes = served.ask("status")["held"]["media"]["outputs"]

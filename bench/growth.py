@@ -14,7 +14,7 @@ ALLOWED = 2 << 20  # octets: what a garbage collector leaves lying about
 
 def measure(quick: bool) -> Figures:
     calls = int(EACH * RATE)
-    warm_up, seconds = (20.0, 20.0) if quick else (120.0, 1200.0)
+    warm_up, seconds = (10.0, 10.0) if quick else (120.0, 1200.0)
     with server() as served, crowd(calls, "--each", f"{EACH}s", rate=RATE) as callers:
         time.sleep(warm_up)
         before = served.memory()

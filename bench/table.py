@@ -19,13 +19,14 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 @dataclass(slots=True, frozen=True)
 class Row:
-    """One figure. `reached` None: only told, or not judged in the quick form."""
+    """One figure. `reached` None: only told, or not judged in the quick form; far: a ratio far out of line."""
 
     what: str
     reach: str
     value: str
     reached: bool | None = None
     note: str = ""
+    far: bool = False
 
     @property
     def mark(self) -> str:
