@@ -41,7 +41,7 @@ class Network:
                 self.waits.append(now - when[number])
             for voice in self.buffers.roomy(VOICE, tick).tolist():
                 if self.buffers.following(voice) is not None:
-                    self.buffers.shrink(voice)
+                    self.buffers.shrink(voice, SAMPLES)
 
     @property
     def played(self) -> list[int]:

@@ -60,9 +60,11 @@ class Wire:
     def receive(self) -> None:
         while True:
             try:
-                self.packets.append(self.socket.recv(4096))
+                packet = self.socket.recv(4096)
             except BlockingIOError:
                 return
+            if not 192 <= packet[1] < 224:  # a neighbour's RTCP, whose port is the next after his RTP's
+                self.packets.append(packet)
 
     def heard(self, last: int = 0) -> np.ndarray:
         """What the phone has heard, int16, of all packets or the last ones."""

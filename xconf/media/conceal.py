@@ -53,14 +53,19 @@ def join(before: Wave, frame: Samples, rate: int) -> Samples:
     return joined
 
 
-def likeness(first: Samples, second: Samples) -> float:
-    """How alike two frames are, -1 to 1; frames without sound are alike."""
-    one, two = first.astype(np.float32), second.astype(np.float32)
-    power = float(one @ one + two @ two)
-    return 2.0 * float(one @ two) / power if power > len(one) * QUIET**2 else 1.0
+def splice(first: Samples, second: Samples) -> tuple[Samples, int, float]:
+    """One frame made of two by leaving some samples out: the frame, how many were left out, and how alike both sides were.
 
-
-def blend(first: Samples, second: Samples) -> Samples:
-    """One frame made of two: it begins as the first does and ends as the second does."""
-    ramp = np.arange(len(first), dtype=np.float32) / len(first)
-    return (first * (1 - ramp) + second * ramp).astype(np.int16)
+    The frame begins as `first` does and ends where `second` goes on. Left out is half a frame to a whole one, so much that
+    the waves meet in phase (likeness 1 at best, -1 at worst; silence is like silence).
+    """
+    samples = len(first)
+    both = np.concatenate([first, second]).astype(np.float32)
+    if both @ both < len(both) * QUIET**2:
+        return second.copy(), samples, 1.0
+    head = both[:samples]
+    views = np.lib.stride_tricks.sliding_window_view(both, samples)[samples // 2 :]
+    alike = (views @ head) / (np.sqrt((views * views).sum(axis=1) * (head @ head)) + 1.0)
+    best = int(np.argmax(alike))
+    ramp = np.arange(samples, dtype=np.float32) / samples
+    return (head * (1 - ramp) + views[best] * ramp).astype(np.int16), samples // 2 + best, float(alike[best])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xconf.media.conceal import FADE_FRAMES, blend, conceal, continuation, join, likeness
+from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, splice
 from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, scale
 from xconf.media.resample import Resamplers
 from xconf.media.rows import Rows
@@ -14,7 +14,7 @@ from xconf.rtp.jitter import IDLE, JitterBuffers
 Samples = npt.NDArray[np.int16]
 Ints = npt.NDArray[np.int64]
 CONCEALED_PER_TICK = 64  # frames; what is missing beyond them is silence
-ALIKE = 0.5  # likeness from which two frames are blended into one without being noticed
+ALIKE = 0.8  # likeness from which two frames are made one without being noticed
 TRIES = 50  # ticks for which such frames are waited for
 
 
@@ -85,17 +85,18 @@ class VoiceGroup:
         return np.concatenate([self._recent[voice, older], self._recent[voice, older ^ 1]])
 
     def _shrink(self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], tick: int) -> None:
-        """Blend two frames into one where a voice is delayed more than it needs; in place."""
+        """Make one frame of two where a voice is delayed more than it needs; in place."""
         for voice in self.jitter.roomy(voices, tick).tolist():
             at = int(np.searchsorted(voices, voice))
             following = self.jitter.following(voice) if there[at] else None
             if following is None:
                 continue
             self._tries[voice] += 1
-            if likeness(frames[at], following) >= ALIKE or self._tries[voice] > TRIES:
-                frames[at] = blend(frames[at], following)
+            frame, left_out, likeness = splice(frames[at], following)
+            if likeness >= ALIKE or self._tries[voice] > TRIES:
+                frames[at] = frame
                 self._tries[voice] = 0
-                self.jitter.shrink(voice)
+                self.jitter.shrink(voice, left_out)
 
 
 class Voices:
