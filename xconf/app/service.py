@@ -36,7 +36,6 @@ from xconf.sip.settings import Settings as AgentSettings
 from xconf.sip.transport import SIPService
 
 SPARE = 100  # rows of the engine for calls that have just ended, and for conferences that wait for members
-STOP_TIME = 3.0  # seconds for calls to end; the answers to the last BYEs are then waited for, within 5 in all
 
 log = Logger()
 
@@ -113,16 +112,12 @@ class Server(MultiService):
         log.info("ready for calls")
 
     def stopService(self) -> defer.Deferred[Any]:
-        """BYE to all; whoever does not answer in time is not waited for."""
+        """BYE to all. Signalling then waits a second, at most, for their answers; sound has no one left to go to."""
         log.info("stopping: {calls} calls to end", calls=len(self.calls))
-        gone = self.calls.shutdown()
-        gone.addTimeout(STOP_TIME, self.reactor)
-        gone.addErrback(lambda _: log.warn("{calls} calls did not end in time", calls=len(self.calls)))
-        return gone.addCallback(lambda _: self._stop_parts())
-
-    def _stop_parts(self) -> Any:
+        self.calls.shutdown()
         self.conferences.shutdown()
-        return super().stopService()
+        stopped: defer.Deferred[Any] = super().stopService()
+        return stopped
 
     def shut_down(self) -> None:
         self.reactor.callLater(0, self._end)

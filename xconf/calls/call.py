@@ -161,7 +161,7 @@ class Call:
             return
         self._ended = True
         log.info("ended: {reason}", call_id=self.call_id, reason=reason)
-        with ExitStack() as last:  # whatever fails before: a server that stops closes its ports when all are forgotten
+        with ExitStack() as last:  # done whatever fails before
             last.callback(self._calls.forget, self)
             last.callback(self.leg.close)
             member, self.member = self.member, None

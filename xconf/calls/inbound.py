@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -68,7 +67,6 @@ class Calls:
         self._by_leg: dict[Leg, Call] = {}
         self._sessions = int(reactor.seconds()) << 16  # session ids of descriptions: unique, also after a restart
         self._stopping = False
-        self._emptied: Deferred[None] | None = None  # fires when the last call is over
         self._look = LoopingCall(self._ask_silent)
         self._look.clock = reactor
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -280,19 +278,11 @@ class Calls:
     def forget(self, call: Call) -> None:
         self._calls.pop(call.session, None)
         self._by_leg.pop(call.leg, None)
-        if self._emptied is not None and not self._calls:
-            emptied, self._emptied = self._emptied, None
-            emptied.callback(None)
 
-    def shutdown(self) -> Deferred[None]:
-        """BYE to all; fires when no call is left."""
+    def shutdown(self) -> None:
+        """BYE to all, and no new calls. What phones answer is the user agent's to wait for."""
         if self._look.running:
             self._look.stop()
         self._stopping = True
-        if not self._calls:
-            return succeed(None)
-        emptied: Deferred[None] = Deferred()
-        self._emptied = emptied
         for call in tuple(self._calls.values()):
             self._careful(call, call.hangup, Reason.STOPPED)
-        return emptied
