@@ -7,6 +7,7 @@ from conference_world import PROMPT, TONE, World
 
 from xconf.conference import events
 from xconf.conference.errors import ConferenceError
+from xconf.conference.member import HEARD_OUT
 
 
 def test_a_caller_is_welcomed_told_that_it_is_alone_and_hears_music() -> None:
@@ -85,7 +86,7 @@ def test_hash_says_goodbye_then_hangs_up() -> None:
     assert ann.hears == "bye.wav"
     assert not ann.leg.is_heard
     assert len(world.node.get("3000").members) == 1
-    world.wait(PROMPT - 0.1)
+    world.wait(PROMPT + HEARD_OUT - 0.1)
     assert ann.ended is None
     world.wait(0.2)
     assert ann.ended == "left by keypad"
@@ -108,7 +109,7 @@ def test_a_kicked_member_is_told_then_its_call_ends() -> None:
     world.did(f"3000 member {ann.member.id} kick")
     assert ann.hears == "kicked.wav"
     assert world.did("3000 show members") == "no members"
-    world.wait(PROMPT + 0.1)
+    world.wait(PROMPT + HEARD_OUT + 0.1)
     assert ann.ended == "kicked"
 
 
@@ -332,7 +333,7 @@ def test_term_says_goodbye_to_all_at_once_and_ends() -> None:
     assert world.media.mixes[0].sounds == ["bye.wav"]
     assert not any(call.leg.is_heard for call in calls)
     assert world.do("3000 show status").ok is False
-    world.wait(PROMPT + 0.2)
+    world.wait(PROMPT + HEARD_OUT + 0.2)
     assert {call.ended for call in [*calls, waiting]} == {"conference ended"}
     world.assert_nothing_left()
 

@@ -15,7 +15,7 @@ from xconf.conference.errors import CommandError
 from xconf.conference.events import Stream
 from xconf.conference.interfaces import Call, Clock, Media, Timer
 from xconf.conference.library import Library
-from xconf.conference.member import LONGEST_GOODBYE, Member, Reason
+from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
 from xconf.conference.profile import Profile
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
@@ -322,7 +322,7 @@ class Conference:
 
     def _said_goodbye(self) -> None:
         self._stop_timer()
-        self._hang_up()
+        self._timer = self.clock.callLater(HEARD_OUT, self._hang_up)
 
     def _hang_up(self) -> None:
         """Some of the calls now, the others shortly."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRIES = 3
+HEARD_OUT = 0.25  # s from the end of the last prompt to the BYE: so long it may be on its way and in the phone's buffer
 LONGEST_GOODBYE = 15.0  # s from the last prompt's beginning to the end of the call, whatever happens to the sound
 LONGEST_CALLER = 80
 
@@ -123,8 +124,18 @@ class Member:
         self.announcer.clear()
         self.conference.retire(self)
         self.stage = Stage.LEAVING
+        since = self.conference.clock.seconds()
         self._goodbye = self.conference.clock.callLater(LONGEST_GOODBYE, self._give_up, reason)
-        self.announcer.say("goodbye", getattr(self.conference.profile, prompt), lambda: self.leave(reason))
+        self.announcer.say(
+            "goodbye", getattr(self.conference.profile, prompt), lambda: self._said_goodbye(reason, since)
+        )
+
+    def _said_goodbye(self, reason: str, since: float) -> None:
+        if self.conference.clock.seconds() == since:  # there was nothing to say
+            self.leave(reason)
+        elif self._goodbye is not None:
+            self._goodbye.cancel()
+            self._goodbye = self.conference.clock.callLater(HEARD_OUT, self._give_up, reason)
 
     def _give_up(self, reason: str) -> None:
         self._goodbye = None
