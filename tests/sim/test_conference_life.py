@@ -86,9 +86,9 @@ def test_hash_says_goodbye_then_hangs_up() -> None:
     assert ann.hears == "bye.wav"
     assert not ann.leg.is_heard
     assert len(world.node.get("3000").members) == 1
-    world.wait(PROMPT + HEARD_OUT - 0.1)
+    world.wait(PROMPT)
     assert ann.ended is None
-    world.wait(0.2)
+    world.wait(2 * HEARD_OUT)
     assert ann.ended == "left by keypad"
     bob.hang_up()
     world.assert_left(ann, bob)

@@ -18,6 +18,7 @@ from xconf.app.access import ConfiguredAccess
 from xconf.app.config import Configuration, load
 from xconf.app.eventlog import log_events
 from xconf.app.logs import take_logging
+from xconf.app.memory import Collector
 from xconf.app.options import Options
 from xconf.app.problems import ConfigError
 from xconf.app.settings import Settings
@@ -80,6 +81,7 @@ class Server(MultiService):
         self.control = ControlService(configuration.socket, self.run, reactor)
         for part in (self.media, self.sip, self.control):
             part.setServiceParent(self)
+        self._collector = Collector(reactor, lambda: not len(self.calls))
 
     def _sip_event(self, event: object) -> None:
         self.calls.handle(event)
@@ -96,6 +98,7 @@ class Server(MultiService):
         try:
             super().startService()
             self.calls.start()
+            self._collector.start()
         except (error.CannotListenError, ControlError, PortError) as fault:
             # Between the look before the start and now somebody else was faster.
             log.critical("{fault}", fault=fault)
@@ -114,6 +117,7 @@ class Server(MultiService):
     def stopService(self) -> defer.Deferred[Any]:
         """BYE to all. Signalling then waits a second, at most, for their answers; sound has no one left to go to."""
         log.info("stopping: {calls} calls to end", calls=len(self.calls))
+        self._collector.stop()
         self.calls.shutdown()
         self.conferences.shutdown()
         stopped: defer.Deferred[Any] = super().stopService()
