@@ -86,6 +86,9 @@ def server(
         finally:
             process.terminate()
             process.wait(10)
+            faults = log.read_text().count("Traceback")
+            if faults:
+                print(f"the server's log has {faults} tracebacks: its figures mean nothing", file=sys.stderr)
 
 
 def on_core(core: int | None) -> list[str]:
