@@ -18,6 +18,7 @@ from xconf.sip.stream import PONG, Item, KeepAlive, StreamParser
 RECEIVE_BUFFER = 4 * 1024 * 1024  # bursts of INVITEs; the kernel grants what it may
 WILDCARDS = ("0.0.0.0", "::")
 
+_MAPPED = "::ffff:"
 _MOST_ROUTES = 10_000
 _MOST_WAITING = 256 * 1024  # bytes for a peer that does not read, or is not connected yet
 _SLOW = 30.0  # s for the first message, and for the rest of one that has begun
@@ -33,6 +34,11 @@ class Owner(Protocol):
     def traced(self, direction: str, flow: Flow, data: bytes) -> None: ...
     def count(self, name: str) -> None: ...
     def seconds(self) -> float: ...
+
+
+def plain(host: str) -> str:
+    """An IPv4 address as such, also where a socket of IPv6 has it (RFC 4291 section 2.5.5.2)."""
+    return host.removeprefix(_MAPPED) if "." in host else host
 
 
 class Routes:
@@ -82,7 +88,8 @@ class DatagramPort(protocol.DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         try:
-            flow = Flow("udp", self.local_for(addr[0]), (addr[0], addr[1]))
+            remote = plain(addr[0]), addr[1]
+            flow = Flow("udp", self.local_for(remote[0]), remote)
         except OSError:
             self._owner.count("no_route")
             return
@@ -98,9 +105,14 @@ class DatagramPort(protocol.DatagramProtocol):
         self._owner.traced("out", flow, data)
         try:
             if self.transport is not None:
-                self.transport.write(data, flow.remote)
+                self.transport.write(data, self._reached(flow.remote))
         except (OSError, ValueError):  # no way there, too long, or no address at all
             self._owner.count("datagram_not_sent")
+
+    def _reached(self, remote: Place) -> Place:
+        """The place as our socket's family writes it."""
+        mapped = ":" in self.place[0] and ":" not in remote[0]
+        return (f"{_MAPPED}{remote[0]}", remote[1]) if mapped else remote
 
 
 @implementer(IPushProducer)
@@ -213,7 +225,7 @@ class Connections(protocol.ServerFactory):
         if len(self._by_id) >= self._most:
             self.owner.count("connection_refused")
             return None
-        return _Accepted(self, (addr.host, addr.port))
+        return _Accepted(self, (plain(addr.host), addr.port))
 
     def send(self, flow: Flow, data: bytes, reconnect: Place | None) -> None:
         """On the flow's connection, or on one to the place that stands for it."""
@@ -278,7 +290,7 @@ class _Accepted(Connection):
 
     def connectionMade(self) -> None:
         host = self.transport.getHost()
-        self.flow = Flow("tcp", (host.host, host.port), self.flow.remote, self._pool.number())
+        self.flow = Flow("tcp", (plain(host.host), host.port), self.flow.remote, self._pool.number())
         self._pool.keep(self)
         super().connectionMade()
 
