@@ -39,9 +39,9 @@ class Network:
             self.heard.append(number)
             if number is not None:
                 self.waits.append(now - when[number])
-            for voice in self.buffers.roomy(VOICE, tick).tolist():
-                if self.buffers.following(voice) is not None:
-                    self.buffers.shrink(voice, SAMPLES)
+            roomy = self.buffers.roomy(VOICE, tick)
+            roomy = roomy[self.buffers.following(roomy)[1]]
+            self.buffers.shrink(roomy, np.full(len(roomy), SAMPLES))
 
     @property
     def played(self) -> list[int]:

@@ -21,7 +21,7 @@ NEVER = -1
 STRAYS_PER_BATCH = 32  # packets of unknown sources that are looked at; the others are only counted
 EVENTS_PER_BATCH = 512
 SHAPES_PER_BATCH = 16  # different packet lengths that one batch may hold
-LONGEST_PACKET = 0.12  # s of sound
+SHORTEST_PACKET = 0.005  # s of sound
 
 
 @dataclass(slots=True)
@@ -122,12 +122,12 @@ class Receiver:
         """Packets of one codec and one shape, into the rings."""
         group, codec = kind
         length = payload.stop - payload.start
-        whole = length % (group.jitter.chunk * codec.octets) == 0
-        if not length or not whole or length > codec.rate * codec.octets * LONGEST_PACKET:
+        samples, rest = divmod(length, codec.octets)
+        if rest or not codec.rate * SHORTEST_PACKET <= samples <= group.jitter.longest:
             self.counters["odd_length"] += len(rows)
             return
-        samples = codec.decode(batch.data[rows, payload])
-        group.jitter.insert(voice, head.timestamp[rows].astype(np.int64), samples, batch.age[rows])
+        sound = codec.decode(batch.data[rows, payload])
+        group.jitter.insert(voice, head.timestamp[rows].astype(np.int64), sound, batch.age[rows])
 
     def _note_sources(self, head: Headers, leg: Ints, rows: Ints, batch: Batch, tick: int) -> None:
         """Statistics; a leg whose SSRC changed is a new source, whose time line is not the old one's."""

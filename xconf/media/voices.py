@@ -15,6 +15,7 @@ Samples = npt.NDArray[np.int16]
 Ints = npt.NDArray[np.int64]
 CONCEALED_PER_TICK = 64  # frames; what is missing beyond them is silence
 ALIKE = 0.8  # likeness from which two frames are made one without being noticed
+SHRUNK_PER_TICK = 16
 TRIES = 50  # ticks for which such frames are waited for
 
 
@@ -86,17 +87,21 @@ class VoiceGroup:
 
     def _shrink(self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], tick: int) -> None:
         """Make one frame of two where a voice is delayed more than it needs; in place."""
-        for voice in self.jitter.roomy(voices, tick).tolist():
-            at = int(np.searchsorted(voices, voice))
-            following = self.jitter.following(voice) if there[at] else None
-            if following is None:
-                continue
+        roomy = self.jitter.roomy(voices, tick)
+        if not len(roomy):
+            return
+        # All are delayed alike when it was this machine that stood still: some at each tick, each in its turn.
+        roomy = np.roll(roomy, -tick * SHRUNK_PER_TICK % len(roomy))[:SHRUNK_PER_TICK]
+        at = np.searchsorted(voices, roomy)
+        following, whole = self.jitter.following(roomy)
+        for index in np.flatnonzero(whole & there[at]).tolist():
+            voice = roomy[index : index + 1]
             self._tries[voice] += 1
-            frame, left_out, likeness = splice(frames[at], following)
+            frame, left_out, likeness = splice(frames[at[index]], following[index])
             if likeness >= ALIKE or self._tries[voice] > TRIES:
-                frames[at] = frame
+                frames[at[index]] = frame
                 self._tries[voice] = 0
-                self.jitter.shrink(voice, left_out)
+                self.jitter.shrink(voice, np.array([left_out]))
 
 
 class Voices:
