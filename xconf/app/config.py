@@ -54,7 +54,7 @@ class Configuration:
         """The keys that differ in another reading of the file, and have an effect only at a start."""
         old, new = self.settings, fresh.settings
         keys = [
-            *(("sip", key) for key in ("listen", "realm", "limits")),
+            *(("sip", key) for key in ("listen", "realm", "digest", "limits")),
             *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log")),
         ]
         return [".".join(key) for key in keys if attrgetter(".".join(key))(old) != attrgetter(".".join(key))(new)]

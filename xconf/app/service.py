@@ -71,7 +71,7 @@ class Server(MultiService):
             self.media.engine,
             self.conferences,
             ConfiguredAccess(settings),
-            Challenger(settings.sip.realm, secrets.token_bytes(32)),
+            Challenger(settings.sip.realm, secrets.token_bytes(32), algorithms=settings.sip.digest),
             limit=settings.sip.limits.calls,
             media_address=settings.rtp.address.host,
             media_timeout=settings.rtp.media_timeout,

@@ -9,7 +9,7 @@ import ipaddress
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -53,6 +53,7 @@ class Sip(Section, frozen=True):
     trunks: dict[str, Trunk] = {}
     users: dict[str, Name] = {}
     realm: Name = "xconf"
+    digest: list[Literal["SHA-256", "MD5"]] = field(default_factory=lambda: ["SHA-256", "MD5"])
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -61,6 +62,8 @@ class Sip(Section, frozen=True):
         twice = [listen for listen, times in Counter(self.listen).items() if times > 1]
         if twice:
             raise ValueError(f"listen has {twice[0]} twice; keep one")
+        if not self.digest:
+            raise ValueError("digest is empty; give SHA-256, MD5, or both")
         if not (self.allow or self.trunks or self.users):
             raise ValueError("nobody may call; give allow, trunks or users")
 
