@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from app_server import PATIENCE, READY, Server, environment, sip_port, write_config
+from app_server import READY, Server, environment, sip_port, write_config
 
 HOST = "127.0.0.24"
 CALLS = 100
@@ -30,7 +30,6 @@ def test_a_hundred_calls_are_hung_up_and_the_server_is_gone_in_time(tmp_path: Pa
             began = time.monotonic()
             assert server.stop() == 0
             assert time.monotonic() - began < WITHIN
-            load.wait(PATIENCE)  # its calls were hung up: it has nothing left to do
         finally:
             load.kill()
             load.wait()
