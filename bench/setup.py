@@ -36,7 +36,7 @@ def hang_up(calls: int) -> Row:
         f"under {HANG_UP:.0f} s, nothing leaked, no tick lost",
         f"{took:.1f} s, {left_over} left, {missed} ticks lost",
         took < HANG_UP and answered and not left and not missed,
-        f"{result['unanswered_byes']} BYEs unanswered, {result['repeated']} requests repeated",
+        f"{result['unanswered_byes']} BYEs unanswered, {result['repeated_byes']} repeated",
     )
 
 

@@ -18,7 +18,7 @@ from xconf.media.codecs import CODECS
 from xconf.phone.load_calls import LoadCalls
 from xconf.phone.load_media import LoadMedia
 from xconf.phone.load_options import LoadOptions, loopback_addresses, parse
-from xconf.phone.load_report import Window, make_result
+from xconf.phone.load_report import Goodbyes, Window, make_result
 from xconf.phone.phone import own_address, resolve
 from xconf.phone.report import Happening, reporter
 from xconf.phone.session import Address, PhoneError
@@ -71,7 +71,7 @@ class Load:
         self._sip: SIPService | None = None
         self._calls: LoadCalls | None = None
         self._held = Window()
-        self._hung_up_in = 0.0
+        self._goodbyes = Goodbyes()
         self._trouble = ""
         self._stopping = False
         self._progress = LoopingCall(self._say_progress)
@@ -151,11 +151,12 @@ class Load:
         """Until the last BYEs are answered, or have had their time."""
         assert self._calls is not None and self._sip is not None
         began = time.monotonic()
+        self._goodbyes = Goodbyes(True, self._sip.user_agent.counters["retransmitted"])
         await self._calls.hang_up(rate)
         latest = time.monotonic() + LAST_WORDS
         while self._sip.user_agent.transactions.unanswered and time.monotonic() < latest:
             await deferLater(self._reactor, 0.05)
-        self._hung_up_in = time.monotonic() - began
+        self._goodbyes.seconds = time.monotonic() - began
 
     def _interrupted(self) -> Deferred[None]:
         """The reactor is about to stop: hang up first. It waits for what this returns, which is not for ever."""
@@ -182,7 +183,7 @@ class Load:
     def _finish(self) -> int:
         """The last words."""
         if self._media is not None and self._calls is not None and self._sip is not None:
-            result = make_result(self._calls, self._sip, self._media, self._held, self._hung_up_in)
+            result = make_result(self._calls, self._sip, self._media, self._held, self._goodbyes)
             self._say("result", result.text, **dataclasses.asdict(result))
             if result.failed:
                 self._trouble = self._trouble or f"{result.failed} calls failed"

@@ -39,12 +39,22 @@ class Window:
         return self.packets / self.call_seconds if self.seconds and self.call_seconds else 0.0
 
 
+@dataclass(slots=True)
+class Goodbyes:
+    """How hanging up went: how many requests had been repeated before it, and the seconds that it took."""
+
+    said: bool = False
+    repeated_before: int = 0
+    seconds: float = 0.0
+
+
 @dataclass(slots=True, frozen=True)
 class Result:
     """Times in seconds. `packets_per_call` is a second's, while all calls were held; 50 are due of 20 ms each.
 
     `arrived`: packets to all callers; `overflowed`: of those to measured callers, how many found no room here;
-    `stray`: how many came from elsewhere; `repeated`: SIP requests that were sent again for want of an answer.
+    `stray`: how many came from elsewhere; `repeated`: SIP requests that were sent again for want of an answer, before
+    the first hang-up and after it.
     """
 
     dialled: int
@@ -52,6 +62,7 @@ class Result:
     failed: int
     failures: dict[str, int]
     repeated: int
+    repeated_byes: int
     unanswered_byes: int
     set_up_median: float
     set_up_99: float
@@ -80,7 +91,10 @@ class Result:
             ("calls", f"{self.dialled} dialled, {self.answered} answered, {self.failed} failed{reasons}"),
             ("set-up", f"median {_ms(self.set_up_median)}, 99 % within {_ms(self.set_up_99)}, {self._repeated()}"),
             ("held", f"{self.held:.1f} s, each call was sent {self.packets_per_call:.2f} packets a second of 50"),
-            ("hang-up", f"all goodbyes said and answered in {self.hung_up_in:.2f} s"),
+            (
+                "hang-up",
+                f"in {self.hung_up_in:.2f} s, {self.repeated_byes} repeated, {self.unanswered_byes} unanswered",
+            ),
             ("heard", f"{self.arrived} packets by all; of {heard.callers} callers listened to: {loss}"),
             ("", f"{heard.out_of_order} out of order, {heard.doubled} doubled, {heard.late} late, {self._odd()}"),
             ("", f"jitter {heard.jitter_median:.2f} ms (worst {heard.jitter_worst:.2f}), {self._gap()}"),
@@ -90,7 +104,7 @@ class Result:
         ]
 
     def _repeated(self) -> str:
-        return f"longest {_ms(self.set_up_worst)}; {self.repeated} requests repeated, {self.unanswered_byes} unanswered"
+        return f"longest {_ms(self.set_up_worst)}; {self.repeated} requests repeated"
 
     def _odd(self) -> str:
         return f"{self.measured.malformed} malformed, {self.stray} from elsewhere, {self.overflowed} without room here"
@@ -112,24 +126,26 @@ class Result:
         )
 
 
-def make_result(calls: LoadCalls, sip: SIPService, media: LoadMedia, held: Window, hung_up_in: float) -> Result:
+def make_result(calls: LoadCalls, sip: SIPService, media: LoadMedia, held: Window, goodbyes: Goodbyes) -> Result:
     """The numbers until now."""
     times = np.array(calls.set_up or [0.0])
     median, high, worst = np.percentile(times, (50, 99, 100)).tolist()
+    repeated, before = sip.user_agent.counters["retransmitted"], goodbyes.repeated_before
     used = resource.getrusage(resource.RUSAGE_SELF)
     return Result(
         dialled=calls.dialled,
         answered=calls.answered,
         failed=sum(calls.failures.values()),
         failures=dict(calls.failures),
-        repeated=sip.user_agent.counters["retransmitted"],
+        repeated=before if goodbyes.said else repeated,
+        repeated_byes=repeated - before if goodbyes.said else 0,
         unanswered_byes=sip.user_agent.transactions.unanswered,
         set_up_median=median,
         set_up_99=high,
         set_up_worst=worst,
         held=held.seconds,
         packets_per_call=held.rate,
-        hung_up_in=hung_up_in,
+        hung_up_in=goodbyes.seconds,
         arrived=media.arrived,
         overflowed=media.overflowed,
         stray=media.stray,
