@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import signal
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -48,7 +49,13 @@ def makeService(options: Options) -> Server:
     from twisted.internet import reactor
 
     take_logging()
+    use_steady_clock(reactor)
     return Server(reactor, options.configuration)
+
+
+def use_steady_clock(reactor: Any) -> None:
+    """Timers by CLOCK_MONOTONIC. Twisted's go by the time of day: were it set, all calls' timers would expire at once."""
+    reactor.seconds = time.monotonic
 
 
 class Server(MultiService):
