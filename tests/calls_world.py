@@ -16,6 +16,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from xconf.app.logs import line_of
 from xconf.calls.access import Route
+from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
 from xconf.conference.controls import build
 from xconf.conference.dispatch import dispatch, load_table
@@ -100,13 +101,14 @@ class Office:
             build({}, table),
             table,
         )
+        self.overloaded = False
         self.calls = Calls(
             self.reactor,
             self.engine,
             self.conferences,
             self.rules,
             Challenger("xconf", b"secret"),
-            limit=limit,
+            admission=Admission(Limits(limit), lambda: self.overloaded),
             media_address=SERVER,
             media_timeout=media_timeout,
         )

@@ -360,3 +360,16 @@ def test_a_phone_that_uses_up_all_payload_types_still_gets_an_offer(office: Offi
     phone.call(sdp=phone.sdp(formats="0 " + " ".join(map(str, range(96, 128))), maps=maps))
     offer = SessionDescription.parse(phone.ask_for_offer(None))
     assert offer.media[0].payload_types[0] == 0
+
+
+def test_new_calls_are_refused_while_the_media_run_late_and_those_that_are_up_go_on(office: Office) -> None:
+    ann = office.phones_in(1)[0]
+    office.overloaded = True
+    bob = office.phone("127.0.0.50")
+    bob.dial()
+    refusal = refused(bob)
+    assert refusal.status == 503
+    assert refusal.headers.get("Retry-After")
+    assert ann.is_up
+    office.overloaded = False
+    assert office.phone("127.0.0.51").call().is_up

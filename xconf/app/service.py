@@ -26,10 +26,12 @@ from xconf.app.settings import Settings
 from xconf.app.summary import how_to_dial
 from xconf.app.trace import trace
 from xconf.app.version import VERSION
+from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
 from xconf.conference.dispatch import Result, dispatch
 from xconf.conference.library import Decode, Decoded, Library
 from xconf.conference.registry import MOST, Conferences
+from xconf.media.clock import TickClock
 from xconf.media.engine import Engine
 from xconf.media.service import MediaService
 from xconf.rtp.ports import MediaPorts, PortError
@@ -79,7 +81,7 @@ class Server(MultiService):
             self.conferences,
             ConfiguredAccess(settings),
             Challenger(settings.sip.realm, secrets.token_bytes(32), algorithms=settings.sip.digest),
-            limit=settings.sip.limits.calls,
+            admission=make_admission(settings, self.media.clock),
             media_address=settings.rtp.address.host,
             media_timeout=settings.rtp.media_timeout,
         )
@@ -210,6 +212,12 @@ def make_engine(settings: Settings) -> Engine:
     ports = MediaPorts(settings.rtp.address.host, settings.rtp.ports.first, settings.rtp.ports.last)
     capacity = settings.sip.limits.calls + SPARE
     return Engine(ports, capacity, np.random.default_rng(), relatch=settings.rtp.relatch)
+
+
+def make_admission(settings: Settings, clock: TickClock) -> Admission:
+    limits = settings.sip.limits
+    numbers = (limits.calls, limits.calls_per_second, limits.host_calls, limits.host_calls_per_second)
+    return Admission(Limits(*numbers), lambda: clock.overloaded)
 
 
 def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None]) -> SIPService:

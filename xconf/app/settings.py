@@ -43,6 +43,9 @@ class Limits(Section, frozen=True):
     """What the server takes on at most."""
 
     calls: Calls = 10_000
+    calls_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 0
+    host_calls: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    host_calls_per_second: Annotated[float, Meta(ge=0, le=100_000)] = 0
 
 
 class Sip(Section, frozen=True):

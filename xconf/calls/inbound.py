@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from xconf.calls.access import Access, Route
 from xconf.calls.addresses import UNSPECIFIED, caller_of, media_host, number_of, plausible
+from xconf.calls.admission import Admission
 from xconf.calls.call import Call, codecs_for
 from xconf.conference.errors import ConferenceError
 from xconf.conference.member import Reason
@@ -50,7 +51,7 @@ class Calls:
         access: Access,
         challenger: Challenger,
         *,
-        limit: int,
+        admission: Admission,
         media_address: str,
         media_timeout: float,
     ) -> None:
@@ -60,7 +61,7 @@ class Calls:
         self._reactor = reactor
         self._engine = engine
         self._challenger = challenger
-        self._limit = limit
+        self._admission = admission
         self._media_address = media_address
         self._media_timeout = media_timeout
         self._calls: dict[Session, Call] = {}
@@ -114,8 +115,9 @@ class Calls:
         if self._stopping:
             self._refuse(session, request, 503, "the server is stopping")
             return False
-        if len(self._calls) >= self._limit:
-            self._refuse(session, request, 503, f"there are sip.limits.calls = {self._limit} calls already")
+        full = self._admission.refusal(host, self._reactor.seconds(), trunk=self.access.at_trunk(host))
+        if full is not None:
+            self._refuse(session, request, 503, full)
             return False
         return self.access.trusts(host) or self._authenticated(session, request, host)
 
@@ -149,6 +151,7 @@ class Calls:
         leg = self._engine.create_leg(conference.mix, remote, media_host(host))
         # From here on the end of the session, which follows on any fault, frees the leg.
         call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller_of(request))
+        self._admission.began(call.host)
         log.info(
             "call from {caller} at {host} to {number}: conference {conference}",
             call_id=session.call_id,
@@ -276,7 +279,8 @@ class Calls:
         call.session.hangup(self._reactor.seconds(), headers=[("Reason", f'SIP;cause=200;text="{why}"')])
 
     def forget(self, call: Call) -> None:
-        self._calls.pop(call.session, None)
+        if self._calls.pop(call.session, None) is not None:
+            self._admission.ended(call.host)
         self._by_leg.pop(call.leg, None)
 
     def shutdown(self) -> None:

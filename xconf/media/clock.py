@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 PERIOD = 0.02
 _TFD_NONBLOCK, _TFD_CLOEXEC, _TFD_TIMER_ABSTIME = os.O_NONBLOCK, os.O_CLOEXEC, 1
+LATE, FULL, JUDGED = 0.008, 0.8, 50  # s late, share of a tick that it takes, and of how many ticks this is the median
 KEPT = 3000  # ticks whose lateness is kept: one minute
 
 
@@ -46,6 +47,15 @@ class TickClock:
         self._tick = tick
         self._fd = -1
         self._due = 0.0
+
+    @property
+    def overloaded(self) -> bool:
+        """For a second by now most ticks came late, or took nearly all their time. A stall of the machine is none."""
+        if self.ticks < JUDGED:
+            return False
+        last = np.arange(self.ticks - JUDGED, self.ticks) % KEPT
+        late, busy = np.median(self.lateness[last]), np.median(self.busy[last])
+        return bool(late > LATE or busy > FULL * PERIOD)
 
     def start(self) -> None:
         self._fd = _libc.timerfd_create(time.CLOCK_MONOTONIC, _TFD_NONBLOCK | _TFD_CLOEXEC)
