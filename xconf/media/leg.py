@@ -121,7 +121,7 @@ class Leg:
     @deaf.setter
     def deaf(self, on: bool) -> None:
         self._deaf = on
-        self._engine.touch(self)
+        self._refresh()
 
     @property
     def vad_level(self) -> int:
@@ -151,7 +151,7 @@ class Leg:
     @listen_gain.setter
     def listen_gain(self, step: int) -> None:
         self._listen_gain = max(-STEPS, min(STEPS, step))
-        self._engine.touch(self)
+        self._refresh()
 
     @property
     def agc(self) -> Agc | None:
@@ -173,9 +173,12 @@ class Leg:
 
     def set_media(self, media: LegMedia, *, host: str, addressed: bool) -> None:
         """What was agreed on, at first or again. host: where packets come from when the address in the session
-        description is implausible (`addressed` false). Raises PortError when the leg could not be told from others.
+        description is implausible (`addressed` false).
         """
-        self._close_voice()
+        if self.closed:
+            return
+        if self.media is not None and media.codec != self.media.codec:
+            self._close_voice()
         self.media = media
         self._engine.place(self, host, addressed)
         self._update_voice()
@@ -198,27 +201,28 @@ class Leg:
         `done` is called at its end only.
         """
         self.stop()
-
-        def over() -> None:
-            if self._player is player:
-                self._player = None
-                self._engine.touch(self)
-            if done is not None:
-                done()
-
-        player = self._player = self.plane.play(sound, None, over)
-        self._engine.touch(self)
+        if not self.closed:
+            self._player = self.plane.play(sound, None, done)
+            self._player.listeners.add(self._refresh)
+            self._refresh()
 
     def stop(self) -> None:
         """End what `play` plays; its `done` is not called."""
         if self._player is not None:
             self._player.stop()
             self._player = None
-            self._engine.touch(self)
 
     def tune(self, broadcast: Player | None) -> None:
-        """Hear a broadcast in place of the mix."""
-        self._broadcast = broadcast
+        """Hear a broadcast in place of the mix, until it is over."""
+        if self._broadcast is not None:
+            self._broadcast.listeners.discard(self._refresh)
+        self._broadcast = None if self.closed else broadcast
+        if self._broadcast is not None:
+            self._broadcast.listeners.add(self._refresh)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """What it hears may be another source now."""
         self._engine.touch(self)
 
     def source(self) -> int:
@@ -250,8 +254,9 @@ class Leg:
         self.closed = True
         self.on_digit = self.on_talk = None
         self.stop()
+        self.tune(None)
         self._close_voice()
-        self.mix = self._broadcast = None
+        self.mix = None
         self._engine.forget(self)
 
     def _update_voice(self) -> None:
@@ -259,12 +264,13 @@ class Leg:
             return
         if self._speaker and self.media is not None and self.mix is not None:
             if self.voice is None:
-                self._minus = self.plane.take()
-                self.voice = self._engine.open_voice(self, self._minus)
+                minus = self.plane.take()
+                self.voice = self._engine.open_voice(self, minus)
+                self._minus = minus
             self._set_columns(self.voice)
         else:
             self._close_voice()
-        self._engine.touch(self)
+        self._refresh()
 
     def _set_columns(self, voice: int) -> None:
         voices = self.plane.voices

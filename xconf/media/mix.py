@@ -14,6 +14,7 @@ class Mix:
         self.plane = plane
         self.row = plane.open_mix()
         self.timeline = timelines.open()
+        self.closed = False
         self._timelines = timelines
         self._noise = 0
 
@@ -41,6 +42,9 @@ class Mix:
         return self.plane.play(sound, None, None)
 
     def close(self) -> None:
-        """Ends what is played into it. Its legs are to be closed, or attached elsewhere, before."""
+        """Ends what is played into it; twice does no harm. Its legs are to be closed, or attached elsewhere, before."""
+        if self.closed:
+            return
+        self.closed = True
         self.plane.close_mix(self.row)
         self._timelines.close(self.timeline)

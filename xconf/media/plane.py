@@ -6,6 +6,7 @@ mix without one voice, or a player. Outputs encode sources; legs share outputs.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -15,6 +16,8 @@ from xconf.media.rows import Rows
 from xconf.media.sources import Sound
 from xconf.media.voices import Voices
 
+log = logging.getLogger(__name__)
+
 Samples = npt.NDArray[np.int16]
 Ints = npt.NDArray[np.int64]
 SILENCE = 0
@@ -23,12 +26,17 @@ Done = Callable[[], None]
 
 
 class Player:
-    """A sound being played: into a conference, to one leg, or to all who wait. `row` is its source (None: mixed in)."""
+    """A sound being played: into a conference, to one leg, or to all who wait.
+
+    row: its source; None when it is mixed in, or over. listeners: called when its source is no more, before another takes
+    the row.
+    """
 
     def __init__(self, plane: Plane, sound: Sound, row: int | None, mix: int | None, done: Done | None) -> None:
         self.row = row
         self.mix = mix
         self.sound = sound
+        self.listeners: set[Done] = set()
         self._plane = plane
         self._done = done
 
@@ -37,23 +45,26 @@ class Player:
         self._done = None
         self._plane.drop(self)
 
-    def finished(self) -> Done | None:
-        """The sound is over: frees it, and returns whom to tell."""
+    def tell(self) -> None:
+        """The sound is over: `done` is called, unless it was stopped since."""
         done, self._done = self._done, None
-        self._plane.drop(self)
-        return done
+        if done is not None:
+            done()
 
 
 class Plane:
-    """The conferences of one rate on this node, at most `capacity` voices and as many mixes."""
+    """The conferences of one rate on this node: at most `capacity` legs, and one conference more."""
 
     def __init__(self, rate: int, capacity: int, rng: np.random.Generator) -> None:
         self.rate = rate
         self.samples = rate // 50
         self.voices = Voices(rate, capacity)
-        self._rows = Rows(3 * capacity + 1, "sounds at once", first=1)
-        self.pcm = np.zeros((3 * capacity + 1, self.samples), np.int16)
-        self._noise_level = np.zeros(3 * capacity + 1, np.float32)
+        # Silence; a mix without its voice and what is played to it for each leg; a mix and music for each conference.
+        sources = 1 + 2 * capacity + 2 * (capacity + 1)
+        self._rows = Rows(sources, "sounds at once", first=1)
+        self.pcm = np.zeros((sources, self.samples), np.int16)
+        self._noise_level = np.zeros(sources, np.float32)
+        self._loud = np.zeros(sources, bool)
         self._noise = self._make_noise(rng)
         self._mixes: set[int] = set()
         self._mix_rows: Ints | None = None
@@ -114,47 +125,75 @@ class Plane:
         return player
 
     def drop(self, player: Player) -> None:
-        if player in self._players:
-            self._players.discard(player)
-            if player.row is not None:
-                self.give(player.row)
+        """It is heard no more; its row is free."""
+        if player not in self._players:
+            return
+        self._players.discard(player)
+        row, player.row = player.row, None
+        for listener in player.listeners:
+            listener()
+        player.listeners.clear()
+        if row is not None:
+            self.give(row)
 
     def run(self, tick: int) -> tuple[Ints, list[Player]]:
         """Fill `pcm` for this tick. Returns the voices that began or ceased to speak, and the players that are over."""
         over, into = self._read_players()
         voices, frames, changed = self.voices.read(tick)
-        mixes, first, place = np.unique(self.voices.mix[voices], return_index=True, return_inverse=True)
-        loud = np.union1d(mixes, np.array([mix for mix, _ in into], np.int64))
-        total = np.zeros((len(loud), self.samples), np.int32)
+        mix = self.voices.mix[voices]
+        first = np.flatnonzero(np.diff(mix, prepend=-1))  # voices come sorted by mix
+        mixes = mix[first]
+        total = np.add.reduceat(frames, first, axis=0, dtype=np.int32) if len(voices) else frames.astype(np.int32)
+        if into:
+            mixes, total = self._mix_in(into, mixes, total)
+        self._fill_quiet(mixes, tick)
+        self.pcm[mixes] = np.clip(total, -32768, 32767)
         if len(voices):
-            total[np.searchsorted(loud, mixes)] = np.add.reduceat(frames, first, axis=0, dtype=np.int32)
-        for mix, frame in into:
-            total[np.searchsorted(loud, mix)] += frame
-        self._fill_quiet(loud, tick)
-        self.pcm[loud] = np.clip(total, -32768, 32767)
-        if len(voices):
-            mine = total[np.searchsorted(loud, mixes)[place]] - frames
+            mine = total[np.searchsorted(mixes, mix)] - frames
             self.pcm[self.voices.minus[voices]] = np.clip(mine, -32768, 32767)
         return changed, over
 
     def _read_players(self) -> tuple[list[Player], list[tuple[int, Samples]]]:
+        """Players that are over, freed, and the frames of those that are mixed in. One that fails is over."""
         over: list[Player] = []
         into: list[tuple[int, Samples]] = []
-        for player in self._players:
-            frame = player.sound.read()
+        for player in tuple(self._players):
+            try:
+                frame = player.sound.read()
+                if frame is not None and frame.shape != (self.samples,):
+                    raise ValueError(f"a frame of {frame.shape} samples, where {self.samples} are due")
+            except Exception:
+                log.exception("a sound failed, and is not played on")
+                frame = None
             if frame is None:
                 over.append(player)
+                self.drop(player)
             elif player.row is not None:
                 self.pcm[player.row] = frame
             elif player.mix is not None:
                 into.append((player.mix, frame))
         return over, into
 
+    def _mix_in(
+        self, into: list[tuple[int, Samples]], mixes: Ints, total: npt.NDArray[np.int32]
+    ) -> tuple[Ints, npt.NDArray[np.int32]]:
+        """What is played into conferences, added to what is said in them. mixes: sorted."""
+        all_mixes = np.union1d(mixes, np.array([mix for mix, _ in into], np.int64))
+        with_sounds = np.zeros((len(all_mixes), self.samples), np.int32)
+        with_sounds[np.searchsorted(all_mixes, mixes)] = total
+        for mix, frame in into:
+            with_sounds[np.searchsorted(all_mixes, mix)] += frame
+        return all_mixes, with_sounds
+
     def _fill_quiet(self, loud: Ints, tick: int) -> None:
         """Conferences in which nobody speaks and nothing is played: comfort noise, or silence."""
         if self._mix_rows is None:
             self._mix_rows = np.array(sorted(self._mixes), np.int64)
-        quiet = np.setdiff1d(self._mix_rows, loud, assume_unique=True)
-        if len(quiet):
+        self._loud[loud] = True
+        quiet = self._mix_rows[~self._loud[self._mix_rows]]
+        self._loud[loud] = False
+        noisy = self._noise_level[quiet] > 0
+        self.pcm[quiet[~noisy]] = 0
+        if noisy.any():
             noise = self._noise[tick * 37 % NOISE_FRAMES]
-            self.pcm[quiet] = (self._noise_level[quiet, None] * noise).astype(np.int16)
+            self.pcm[quiet[noisy]] = (self._noise_level[quiet[noisy], None] * noise).astype(np.int16)

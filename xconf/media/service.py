@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -9,6 +10,9 @@ from twisted.application.service import Service
 
 from xconf.media.clock import TickClock
 from xconf.media.engine import Engine
+from xconf.rtp.ports import RECEIVE_BUFFER, granted_receive_buffer
+
+log = logging.getLogger(__name__)
 
 
 class MediaService(Service):
@@ -22,6 +26,15 @@ class MediaService(Service):
 
     def startService(self) -> None:
         super().startService()
+        granted = granted_receive_buffer(self.engine.ports.address)
+        if granted < RECEIVE_BUFFER:
+            log.warning(
+                "media ports have %d KB to hold packets while the server is busy, of the %d KB they ask for: "
+                "many calls may lose some; sysctl -w net.core.rmem_max=%d gives them all",
+                granted >> 10,
+                RECEIVE_BUFFER >> 10,
+                RECEIVE_BUFFER,
+            )
         self.clock.start()
 
     def stopService(self) -> None:
@@ -30,5 +43,7 @@ class MediaService(Service):
         self.engine.close()
 
     def _tick(self, missed: int) -> None:
-        self.engine.tick(missed, time.time())
-        self.engine.deliver()
+        try:
+            self.engine.tick(missed, time.time())
+        finally:
+            self.engine.deliver()

@@ -54,9 +54,11 @@ class FanOut:
         """From now on the leg gets another packet."""
         self.messages["iov"][self._where[leg]] = iov
 
-    def remove(self, leg: int) -> None:
-        """The last entry takes the place of the one removed."""
-        at = self._where.pop(leg)
+    def discard(self, leg: int) -> None:
+        """Remove the leg's entry, if there is one; the last entry takes its place."""
+        at = self._where.pop(leg, None)
+        if at is None:
+            return
         self.count -= 1
         if at != self.count:
             self.messages[at] = self.messages[self.count]

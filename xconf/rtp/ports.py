@@ -24,10 +24,11 @@ from xconf.rtp.fanout import MMSGHDR, FanOut
 
 WIDTH = 2048  # bytes kept of one datagram; longer ones are flagged by the kernel and dropped
 BATCH = 1024  # the kernel's limit of messages per call (UIO_MAXIOV)
-ROOM = 8192  # datagrams held between two drains, all ports together
+ROOM = 8192  # datagrams of one batch, all ports together
+DRAINED = 2 * ROOM  # datagrams that one drain takes at most: a flood is the kernel's to drop
 INLINE = 256  # up to so many packets the reactor's thread sends itself: waking a thread would cost more
 RECEIVE_BUFFER = 8 << 20
-SEND_TIMEOUT = struct.pack("ll", 0, 5000)  # a full send buffer holds a sender up 5 ms at most
+SEND_TIME = 0.005  # s for which a full send buffer holds a sender up, at most, in one tick
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_TIMESTAMPNS = 33, 32, 35
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
 _MSG_TRUNC = 0x20
@@ -99,7 +100,7 @@ def open_socket(address: tuple[str, int], receive_buffer: int) -> socket.socket:
         except PermissionError:
             sock.setsockopt(socket.SOL_SOCKET, option, receive_buffer)
     sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT)
+    sock.setblocking(False)
     return sock
 
 
@@ -151,10 +152,9 @@ class MediaPorts:
         self.address = address
         self.ports: list[MediaPort] = []
         self.truncated = self.unsent = 0
-        self.receive_buffer = 0
         self._numbers = iter(range(first + first % 2, last, 2))
         self._range = f"{first}-{last}"
-        self._poll = select.epoll()
+        self._poll, self._poll_rtcp = select.epoll(), select.epoll()
         self._receive = _ReceiveRoom()
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rtp-send")
         self._sending: list[Future[int]] = []
@@ -176,21 +176,26 @@ class MediaPorts:
             port = MediaPort(len(self.ports), number, rtp, rtcp)
             self.ports.append(port)
             self._poll.register(rtp.fileno(), select.EPOLLIN)
-            self.receive_buffer = rtp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+            self._poll_rtcp.register(rtcp.fileno(), select.EPOLLIN)
             return port
         raise PortError(f"no free pair of ports left in rtp.ports {self._range} on {self.address}: widen the range")
 
     def drain(self) -> Iterator[Batch]:
-        """What arrived at the RTP sockets since the last drain, in batches of up to ROOM datagrams."""
-        by_number = {port.rtp.fileno(): port for port in self.ports}
-        room = self._receive
-        for descriptor, _ in self._poll.poll(0, max(1, len(self.ports))):
-            port = by_number[descriptor]
-            while True:
+        """What arrived at the RTP sockets since the last drain, in batches of up to ROOM datagrams.
+
+        DRAINED at most, of all ports in turn: what a flood leaves in one port's buffer keeps no other waiting.
+        """
+        by_number = {port.rtp.fileno(): port.index for port in self.ports}
+        full = [number for number, _ in self._poll.poll(0, max(1, len(self.ports))) if number in by_number]
+        room, left = self._receive, DRAINED
+        while full and left > 0:
+            for number in tuple(full):
                 if room.count > ROOM - BATCH:
                     yield self._batch()
-                if not room.fill(descriptor, port.index):
-                    break
+                got = room.fill(number, by_number[number])
+                left -= got
+                if got < BATCH:
+                    full.remove(number)
         if room.count:
             yield self._batch()
 
@@ -199,21 +204,24 @@ class MediaPorts:
         self.truncated += truncated
         return batch
 
-    def drain_rtcp(self, limit: int = 256) -> Iterator[tuple[int, tuple[str, int], bytes]]:
+    def drain_rtcp(self, limit: int = 64) -> Iterator[tuple[int, tuple[str, int], bytes]]:
         """(port index, remote address, datagram) of RTCP packets, at most `limit` of each port."""
-        for port in self.ports:
-            for _ in range(limit):
+        by_number = {port.rtcp.fileno(): port for port in self.ports}
+        for number, _ in self._poll_rtcp.poll(0, max(1, len(self.ports))):
+            port = by_number.get(number)
+            for _ in range(limit if port else 0):
+                assert port is not None
                 try:
-                    data, remote = port.rtcp.recvfrom(WIDTH, socket.MSG_DONTWAIT)
+                    data, remote = port.rtcp.recvfrom(WIDTH)
                 except OSError:
                     break
                 yield port.index, remote, data
 
     def send_rtcp(self, port: int, data: bytes, remote: tuple[str, int]) -> None:
-        """One RTCP datagram, from the RTCP socket of that media port; a send that would block is dropped."""
+        """One RTCP datagram, from the RTCP socket of that media port; one that cannot be sent now is dropped."""
         try:
-            self.ports[port].rtcp.sendto(data, socket.MSG_DONTWAIT, remote)
-        except OSError:
+            self.ports[port].rtcp.sendto(data, remote)
+        except (OSError, OverflowError, IndexError):  # no such port number; closed since
             self.unsent += 1
 
     def send(self) -> None:
@@ -229,15 +237,16 @@ class MediaPorts:
 
     def settle(self) -> None:
         """Wait until the threads have sent; only then may packets and fan-outs be changed."""
-        if self._sending:
-            wait(self._sending)
-            self.unsent += sum(future.result() for future in self._sending)
-            self._sending = []
+        sending, self._sending = self._sending, []
+        if sending:
+            wait(sending)
+            self.unsent += sum(future.result() for future in sending if future.exception() is None)
 
     def close(self) -> None:
         self.settle()
         self._threads.shutdown()
         self._poll.close()
+        self._poll_rtcp.close()
         for port in self.ports:
             port.close()
         self.ports.clear()
@@ -265,15 +274,15 @@ class _ReceiveRoom:
         self._messages["controllen"] = _CONTROL
         self._address = self._messages.ctypes.data
 
-    def fill(self, descriptor: int, port: int) -> bool:
-        """Receive up to BATCH datagrams of one socket. True when there may be more."""
+    def fill(self, descriptor: int, port: int) -> int:
+        """Receive up to BATCH datagrams of one socket; how many there were."""
         start = self.count
-        got = recvmmsg(descriptor, self._address + start * MMSGHDR.itemsize, BATCH, socket.MSG_DONTWAIT, None)
+        got = int(recvmmsg(descriptor, self._address + start * MMSGHDR.itemsize, BATCH, socket.MSG_DONTWAIT, None))
         if got <= 0:
-            return False
+            return 0
         self.count = start + got
         self._port[start : self.count] = port
-        return bool(got == BATCH)
+        return got
 
     def take(self) -> tuple[Batch, int]:
         """The datagrams held, and how many more were dropped as too long."""
@@ -297,23 +306,44 @@ class _ReceiveRoom:
 def send_all(descriptor: int, messages: npt.NDArray[np.void], count: int) -> int:
     """Send `count` messages; returns how many could not be sent.
 
-    A partial send hides its error, which the next call returns for its first message: that one is skipped. A full
-    buffer (EAGAIN, after SO_SNDTIMEO) drops the rest: late sound is no better than none.
+    A partial send hides its error, which the next call returns for its first message: that one is skipped, whatever is
+    wrong with its address. When the socket's buffer is full it is waited for, SEND_TIME in all; then the rest is
+    dropped: late sound is no better than none.
     """
     base, done, unsent = messages.ctypes.data, 0, 0
+    deadline = time.monotonic() + SEND_TIME
     while done < count:
-        sent = _sendmmsg(descriptor, base + done * MMSGHDR.itemsize, min(BATCH, count - done), 0)
+        sent = _sendmmsg(descriptor, base + done * MMSGHDR.itemsize, min(BATCH, count - done), socket.MSG_DONTWAIT)
         if sent > 0:
             done += sent
             continue
         number = ctypes.get_errno()
         if number == errno.EINTR:
             continue
-        if number in (errno.EAGAIN, errno.ENOBUFS):
+        if number == errno.EBADF or (number == errno.EAGAIN and not _writable(descriptor, deadline)):
             return unsent + count - done
-        done += 1
-        unsent += 1
+        if number != errno.EAGAIN:
+            done += 1
+            unsent += 1
     return unsent
+
+
+def _writable(descriptor: int, deadline: float) -> bool:
+    """Whether the socket has room before the deadline."""
+    left = deadline - time.monotonic()
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return left > 0 and bool(poll.poll(left * 1000))
+
+
+def granted_receive_buffer(address: str) -> int:
+    """Octets of receive buffer that the system gives a media port, of the RECEIVE_BUFFER asked for. Raises PortError."""
+    try:
+        probe = open_socket((address, 0), RECEIVE_BUFFER)
+    except OSError as error:
+        raise PortError(f"rtp.address {address}: {error.strerror}") from None
+    with probe:
+        return probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2  # the kernel doubles it, for its own use
 
 
 def local_address(remote: str) -> str:
