@@ -40,6 +40,7 @@ class Terminal:
             start_new_session=True,
         )
         self.said: list[str] = []
+        self._rest: threading.Thread | None = None
 
     def wait_for(self, text: str, patience: float) -> None:
         watchdog = threading.Timer(patience, self.kill)
@@ -49,13 +50,20 @@ class Terminal:
             self.said.append(line)
             if text in line:
                 watchdog.cancel()
+                # A pipe that nobody reads fills up, and then stops who writes to it.
+                self._rest = threading.Thread(target=self._read, daemon=True)
+                self._rest.start()
                 return
         raise AssertionError(f"{text!r} was not said:\n{''.join(self.said)}")
 
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self.said.extend(self.process.stdout)
+
     def wait(self, patience: float) -> int:
-        rest, _ = self.process.communicate(timeout=patience)
-        self.said.append(rest)
-        return self.process.returncode
+        assert self._rest is not None
+        self._rest.join(patience)
+        return self.process.wait(patience)
 
     def interrupt(self) -> None:
         """Ctrl-C."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import time
 from typing import Any
 
@@ -13,6 +15,8 @@ from xconf.media.engine import Engine
 from xconf.rtp.ports import RECEIVE_BUFFER, granted_receive_buffer
 
 log = logging.getLogger(__name__)
+
+NICE = -10
 
 
 class MediaService(Service):
@@ -25,6 +29,8 @@ class MediaService(Service):
         self.clock = TickClock(reactor, self._tick)
 
     def startService(self) -> None:
+        with contextlib.suppress(PermissionError):  # the tick comes before other work of the machine, where it may
+            os.setpriority(os.PRIO_PROCESS, 0, NICE)
         super().startService()
         granted = granted_receive_buffer(self.engine.ports.address)
         if granted < RECEIVE_BUFFER:
