@@ -1,0 +1,135 @@
+"""An engine, its conference and its phones: phones are sockets on the loopback, time is the tick's."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+import numpy as np
+
+from xconf.media.codecs import PCMU, Codec
+from xconf.media.engine import Engine
+from xconf.media.leg import Leg, LegMedia
+from xconf.media.mix import Mix
+from xconf.rtp.ports import MediaPorts
+from xconf.rtp.telephone_event import event_packets
+
+EVENTS = 101
+
+
+class Wire:
+    """A phone as the engine sees it: a UDP socket that sends and keeps RTP packets."""
+
+    def __init__(self, leg: Leg, codec: Codec = PCMU, payload_type: int = 0) -> None:
+        self.leg, self.codec, self.payload_type = leg, codec, payload_type
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+        self.address = self.socket.getsockname()
+        self.sequence, self.timestamp, self.ssrc = 1000, 5_000_000, 77
+        self.packets: list[bytes] = []
+        self.sent = np.zeros(0, np.int16)
+
+    def media(self, **kwargs: bool) -> LegMedia:
+        address = self.address
+        return LegMedia(
+            self.codec, self.payload_type, self.payload_type, EVENTS, address, (address[0], address[1] + 1), **kwargs
+        )
+
+    def raw(self, payload_type: int, timestamp: int, payload: bytes, marker: bool = False) -> None:
+        head = struct.pack(
+            "!BBHII", 0x80, marker << 7 | payload_type, self.sequence & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc
+        )
+        self.socket.sendto(head + payload, ("127.0.0.1", self.leg.local_port))
+        self.sequence += 1
+
+    def speak(self, samples: np.ndarray) -> None:
+        """One packet."""
+        self.raw(self.payload_type, self.timestamp, self.codec.encode(samples[None])[0].tobytes())
+        self.timestamp += len(samples)
+
+    def skip(self, samples: int) -> None:
+        """A packet that is lost on its way."""
+        self.sequence += 1
+        self.timestamp += samples
+
+    def press(self, digit: str) -> None:
+        """All packets of a key, at once."""
+        for packet in event_packets(digit, 800):
+            self.raw(EVENTS, self.timestamp + packet.offset, packet.payload, packet.marker)
+
+    def receive(self) -> None:
+        while True:
+            try:
+                packet = self.socket.recv(4096)
+            except BlockingIOError:
+                return
+            if not 192 <= packet[1] < 224:  # a neighbour's RTCP, whose port is the next after his RTP's
+                self.packets.append(packet)
+
+    def heard(self, last: int = 0) -> np.ndarray:
+        """What the phone has heard, int16, of all packets or the last ones."""
+        payload = b"".join(packet[12:] for packet in self.packets[-last:])
+        return self.codec.decode(np.frombuffer(payload, np.uint8)[None])[0]
+
+
+def level(wave: np.ndarray, frequency: float, rate: int = 8000) -> float:
+    """Amplitude of a tone in a wave."""
+    window = np.hanning(len(wave))
+    turn = np.exp(-2j * np.pi * frequency * np.arange(len(wave)) / rate)
+    return float(2 * abs((wave * window * turn).sum()) / window.sum())
+
+
+class Room:
+    """An engine with one conference and its phones."""
+
+    def __init__(self, rate: int = 8000, capacity: int = 256) -> None:
+        self.engine = Engine(MediaPorts("127.0.0.1", 20000, 20999), capacity, np.random.default_rng(1))
+        self.mix: Mix = self.engine.create_mix(rate)
+        self.phones: list[Wire] = []
+        self.ticks = 0
+
+    def phone(self, *, speaker: bool = True, codec: Codec = PCMU, payload_type: int = 0, at: Mix | None = None) -> Wire:
+        leg = self.engine.create_leg(at or self.mix, None, "127.0.0.1")
+        wire = Wire(leg, codec, payload_type)
+        leg.set_media(wire.media(), host="127.0.0.1", addressed=True)
+        leg.attach(at or self.mix)
+        leg.speaker = speaker
+        self.phones.append(wire)
+        return wire
+
+    def tick(self, missed: int = 0) -> None:
+        self.engine.tick(missed, 1e9 + self.ticks * 0.02)
+        self.engine.ports.settle()
+        self.engine.deliver()
+        self.ticks += 1 + missed
+        for phone in self.phones:
+            phone.receive()
+
+    def quiet(self, ticks: int) -> None:
+        """Ticks at which nobody sends."""
+        for _ in range(ticks):
+            self.tick()
+
+    def talk(self, tones: dict[Wire, float], ticks: int, amplitude: float = 8000.0) -> None:
+        """Each phone speaks its tone for so many ticks."""
+        for _ in range(ticks):
+            for phone, frequency in tones.items():
+                rate = phone.codec.rate
+                time = (self.ticks * rate // 50 + np.arange(rate // 50)) / rate
+                phone.speak((amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.int16))
+            self.tick()
+
+    def close(self) -> None:
+        for phone in self.phones:
+            phone.leg.close()
+            phone.socket.close()
+        self.tick_quietly()
+        self.mix.close()
+        sizes = self.engine.sizes()
+        self.engine.close()
+        assert not any(sizes.values()), sizes
+
+    def tick_quietly(self) -> None:
+        self.engine.tick(0, 1e9)
+        self.engine.ports.settle()
