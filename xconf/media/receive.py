@@ -19,8 +19,8 @@ from xconf.rtp.sources import SourceTable
 Ints = npt.NDArray[np.int64]
 NEVER = -1
 STRAYS_PER_BATCH = 32  # packets of unknown sources that are looked at; the others are only counted
-EVENTS_PER_BATCH = 512
-SHAPES_PER_BATCH = 16  # different packet lengths that one batch may hold
+EVENTS_PER_BATCH, EVENTS_PER_LEG = 512, 16
+SHAPES_PER_BATCH = 16  # different packet lengths in a batch, beyond which each leg may have one
 SHORTEST_PACKET = 0.005  # s of sound
 
 
@@ -47,6 +47,7 @@ class Receiver:
         self.last = np.full(capacity, NEVER)  # tick of the last packet
         self.reception = Reception(capacity)
         self.kinds: list[tuple[VoiceGroup, Codec] | None] = [None]
+        self.rates = np.array([8000])  # Hz, of each kind
         self.counters: Counter[str] = Counter()
 
     def forget(self, leg: int) -> None:
@@ -59,6 +60,7 @@ class Receiver:
         """The number of that pair in the column `kind`."""
         if (group, codec) not in self.kinds:
             self.kinds.append((group, codec))
+            self.rates = np.append(self.rates, codec.rate)
         return self.kinds.index((group, codec))
 
     def run(
@@ -78,7 +80,11 @@ class Receiver:
         events = self._events(batch, head, leg, known)
         audio = known & (head.payload_type == self.payload_type[leg])
         self.counters["other_payload_type"] += int((known & ~audio & (head.payload_type != self.event_type[leg])).sum())
-        self._store(batch, head, leg, np.flatnonzero(audio & (self.voice[leg] >= 0)), tick)
+        known &= self.voice[leg] >= 0
+        self._note_sources(head, leg, np.flatnonzero(audio & known))
+        known &= self.ssrc[leg] == head.ssrc
+        self._note(head, leg, np.flatnonzero(known), np.flatnonzero(audio & known), batch, tick)
+        self._store(batch, head, leg, np.flatnonzero(audio & known))
         return events, new
 
     def _find_strays(self, batch: Batch, head: Headers, leg: Ints, latch: Callable[[int, int], int | None]) -> None:
@@ -90,8 +96,9 @@ class Receiver:
         self.counters["stray"] += int((leg[strays] < 0).sum())
 
     def _events(self, batch: Batch, head: Headers, leg: Ints, known: npt.NDArray[np.bool_]) -> list[EventPacket]:
-        rows = np.flatnonzero(known & (head.payload_type == self.event_type[leg]))
-        self.counters["events_dropped"] += max(0, len(rows) - EVENTS_PER_BATCH)
+        found = np.flatnonzero(known & (head.payload_type == self.event_type[leg]))
+        rows = found[_turn(leg[found]) < EVENTS_PER_LEG][:EVENTS_PER_BATCH]
+        self.counters["events_dropped"] += len(found) - len(rows)
         return [
             EventPacket(
                 int(leg[at]),
@@ -99,22 +106,51 @@ class Receiver:
                 int(head.timestamp[at]),
                 batch.data[at, head.payload_offset[at] : head.payload_offset[at] + head.payload_length[at]].tobytes(),
             )
-            for at in rows[:EVENTS_PER_BATCH].tolist()
+            for at in rows.tolist()
         ]
 
-    def _store(self, batch: Batch, head: Headers, leg: Ints, rows: Ints, tick: int) -> None:
+    def _note_sources(self, head: Headers, leg: Ints, rows: Ints) -> None:
+        """A leg whose SSRC changed is a new source, with a time line of its own. While the old one sends, it stays."""
+        legs, ssrc = leg[rows], head.ssrc[rows]
+        same = ssrc == self.ssrc[legs]
+        if same.all():
+            return
+        other = ~same & ~np.isin(legs, legs[same])
+        self.ssrc[legs[other]] = ssrc[other]
+        changed = np.unique(legs[other])
+        self.reception.reset(changed)
+        for kind in np.unique(self.kind[changed]).tolist():
+            entry = self.kinds[kind]
+            if entry is not None:
+                entry[0].jitter.new_source(self.voice[changed[self.kind[changed] == kind]])
+
+    def _note(self, head: Headers, leg: Ints, rows: Ints, audio: Ints, batch: Batch, tick: int) -> None:
+        """Statistics of all packets, those of sound among them."""
+        if len(rows):
+            self.reception.note(leg[rows], head.sequence[rows].astype(np.int64))
+        if len(audio):
+            arrived = (tick * 0.02 - batch.age[audio]) * self.rates[self.kind[leg[audio]]]
+            self.reception.note_transit(leg[audio], arrived - head.timestamp[audio])
+
+    def _store(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
         if not len(rows):
             return
-        self._note_sources(head, leg, rows, batch, tick)
         shape = self.kind[leg[rows]] << 32 | head.payload_offset[rows] << 16 | head.payload_length[rows]
         shapes = np.unique(shape)
-        for value in shapes[:SHAPES_PER_BATCH].tolist():
+        if len(shapes) > SHAPES_PER_BATCH:
+            # Of a leg that sends packets of many lengths one length is heard, so that it costs the others nothing.
+            latest = np.zeros(len(self.kind), np.int64)
+            latest[leg[rows]] = shape
+            alike = shape == latest[leg[rows]]
+            self.counters["odd_length"] += int((~alike).sum())
+            rows, shape = rows[alike], shape[alike]
+            shapes = np.unique(shape)
+        for value in shapes.tolist():
             alike = rows[shape == value]
             kind = self.kinds[value >> 32]
             if kind is not None:
                 part = slice(value >> 16 & 0xFFFF, (value >> 16 & 0xFFFF) + (value & 0xFFFF))
                 self._decode(kind, batch, head, self.voice[leg[alike]], alike, part)
-        self.counters["odd_length"] += int(np.isin(shape, shapes[SHAPES_PER_BATCH:]).sum())
 
     def _decode(
         self, kind: tuple[VoiceGroup, Codec], batch: Batch, head: Headers, voice: Ints, rows: Ints, payload: slice
@@ -129,21 +165,11 @@ class Receiver:
         sound = codec.decode(batch.data[rows, payload])
         group.jitter.insert(voice, head.timestamp[rows].astype(np.int64), sound, batch.age[rows])
 
-    def _note_sources(self, head: Headers, leg: Ints, rows: Ints, batch: Batch, tick: int) -> None:
-        """Statistics; a leg whose SSRC changed is a new source, whose time line is not the old one's."""
-        legs = leg[rows]
-        for at in np.flatnonzero(self.ssrc[legs] != head.ssrc[rows]).tolist():
-            number, ssrc = int(legs[at]), head.ssrc[rows[at]]
-            if self.ssrc[number] != ssrc:
-                self.ssrc[number] = ssrc
-                self.reception.reset(number)
-                self._restart(number)
-        rates = np.array([entry[1].rate if entry else 8000 for entry in self.kinds])[self.kind[legs]]
-        arrived = (tick * 0.02 - batch.age[rows]) * rates
-        transit = arrived - head.timestamp[rows]
-        self.reception.note(legs, head.sequence[rows].astype(np.int64), transit)
 
-    def _restart(self, leg: int) -> None:
-        entry = self.kinds[int(self.kind[leg])]
-        if entry is not None and self.voice[leg] >= 0:
-            entry[0].jitter.reset(int(self.voice[leg]))
+def _turn(legs: Ints) -> Ints:
+    """Of each packet, how many of the same leg come before it."""
+    order = np.argsort(legs, kind="stable")
+    ordered = legs[order]
+    turn = np.empty(len(legs), np.int64)
+    turn[order] = np.arange(len(legs)) - np.searchsorted(ordered, ordered)
+    return turn
