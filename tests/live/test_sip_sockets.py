@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from bed_stand import HOST, SDP, Stand
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.error import CannotListenError
 from twisted.logger import globalLogPublisher
@@ -18,64 +19,6 @@ from xconf.sip.message import Message, Request, Response, parse
 from xconf.sip.session import Session
 from xconf.sip.transport import SIPService, parse_listen
 from xconf.sip.useragent import Answered, Confirmed, Ended, Event, Invited
-
-HOST = "127.0.0.81"
-SDP = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n"
-
-
-class Stand:
-    """A service on a reactor of its own, which runs only while somebody waits."""
-
-    def __init__(self, *listen: str, **options: Any) -> None:
-        self.reactor = EPollReactor()
-        self.events: list[Event] = []
-        self.react: Callable[[Event], None] = lambda event: None
-        self.service = SIPService(
-            self.reactor, listen or [f"udp://{HOST}:0", f"tcp://{HOST}:0"], self.handle, **options
-        )
-        self.service.startService()
-
-    def handle(self, event: Event) -> None:
-        self.events.append(event)
-        self.react(event)
-
-    @property
-    def now(self) -> float:
-        return self.reactor.seconds()
-
-    def address(self, transport: str) -> tuple[str, int]:
-        return dict(self.service.listeners)[transport]
-
-    def wait(self, until: Callable[[], object], seconds: float = 5.0) -> None:
-        limit = time.monotonic() + seconds
-        while not until():
-            assert time.monotonic() < limit, f"waited in vain; {self.service.user_agent.counters}"
-            self.spin()
-
-    def spin(self) -> None:
-        self.reactor.runUntilCurrent()
-        self.reactor.doIteration(0.005)
-
-    def seen(self, kind: type[Event]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def accept_all(self) -> None:
-        def react(event: Event) -> None:
-            if isinstance(event, Invited):
-                event.session.accept(SDP, self.now)
-
-        self.react = react
-
-    def stop(self) -> None:
-        done: list[None] = []
-        self.service.stopService().addCallback(done.append)
-        self.wait(lambda: done)
-        for _ in range(5):
-            self.spin()
-        for delayed in self.reactor.getDelayedCalls():
-            delayed.cancel()
-        self.reactor.removeAll()
-        self.reactor._poller.close()
 
 
 class Client:
@@ -417,10 +360,32 @@ def test_we_call_ourselves(make_stand: Callable[..., Stand], transport: str) -> 
 
 
 def test_there_must_be_a_way(stand: Stand) -> None:
-    with pytest.raises(LocalProtocolError):
-        stand.service.flow_to("tls", ("127.0.0.1", 5061))
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="sctp is not"):
+        stand.service.flow_to("sctp", ("127.0.0.1", 5060))
+    with pytest.raises(LocalProtocolError, match="nothing listens for udp"):
         stand.service.flow_to("udp", ("::1", 5060))
+
+
+def test_a_listener_on_the_address_that_leads_there_is_taken_first(make_stand: Callable[..., Stand]) -> None:
+    stand = make_stand(f"udp://{HOST}:0", "udp://127.0.0.1:0", f"tcp://{HOST}:0")
+    there = ("127.0.0.1", 5070)
+    assert stand.service.flow_to("udp", there).local[0] == "127.0.0.1"
+    assert stand.service.flow_to("tcp", there).local == (HOST, stand.address("tcp")[1])
+
+
+def test_without_a_listener_the_connection_is_the_way_back(make_stand: Callable[..., Stand]) -> None:
+    stand, bob = make_stand(f"udp://{HOST}:0"), make_stand("tcp://127.0.0.84:0")
+    flow = stand.service.flow_to("tcp", bob.address("tcp"))
+    bob.accept_all()
+    stand.service.user_agent.invite("sip:bob@x", sdp=SDP, from_="<sip:ann@x>", flow=flow, now=stand.now)
+
+    def look() -> object:
+        bob.spin()
+        return stand.seen(Answered) and bob.seen(Confirmed)
+
+    stand.wait(look)
+    bob.seen(Invited)[0].session.hangup(bob.now)
+    stand.wait(lambda: (bob.spin(), stand.seen(Ended))[1])  # type: ignore[func-returns-value]
 
 
 def test_the_stop_waits_a_moment_for_the_answers_to_our_last_requests(make_stand: Callable[..., Stand]) -> None:

@@ -12,12 +12,17 @@ DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """One path of messages. id: the connection's, or None for UDP and for "connect there when needed"."""
+    """One path of messages. id: the connection's, or None for UDP and for "connect there when needed".
+
+    names: of TLS, whom the peer's certificate is for: found in one that was believed, or demanded of who we connect to
+    (one of them; without names, the address). Other transports know no names.
+    """
 
     transport: str
     local: Place
     remote: Place
     id: int | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def reliable(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,15 +12,18 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from xconf.sip.errors import LocalProtocolError
 from xconf.sip.events import Ended, Event, Invited, Transmit
 from xconf.sip.flow import DEFAULT_PORT, Flow, Place
-from xconf.sip.ports import WILDCARDS, Connections, DatagramPort, Routes
+from xconf.sip.ports import WILDCARDS, DatagramPort, Routes
 from xconf.sip.settings import Settings
 from xconf.sip.stream import Item
+from xconf.sip.tcp.ports import Connections
+from xconf.sip.tls.ports import Security
 from xconf.sip.useragent import UserAgent
 
 log = Logger()
@@ -28,6 +32,8 @@ Trace = Callable[[str, Flow, bytes], None]
 
 _LARGEST_DATAGRAM = 65_535
 _SWEEP = 10.0  # s
+_MOST_FAILURES = 1000  # places that could not be connected to, whose reason is remembered
+_MOST_TOLD = 10  # refused handshakes that are logged between two sweeps
 _LAST_WORDS = 1.0  # s that requests of ours, BYEs most likely, may wait for their answer at the stop
 _LAST_LOOK = 0.02
 
@@ -39,8 +45,8 @@ def parse_listen(url: str) -> tuple[str, Place]:
         port = parts.port
     except ValueError:
         raise LocalProtocolError(f"{url}: the port is not in 0..65535") from None
-    if parts.scheme not in ("udp", "tcp") or not parts.hostname:
-        raise LocalProtocolError(f"{url}: not like udp://address:port or tcp://address:port")
+    if parts.scheme not in DEFAULT_PORT or not parts.hostname:
+        raise LocalProtocolError(f"{url}: not like udp://address:port, tcp://address:port or tls://address:port")
     return parts.scheme, (parts.hostname, DEFAULT_PORT[parts.scheme] if port is None else port)
 
 
@@ -63,12 +69,16 @@ class SIPService(Service):
         *,
         rng: random.Random | None = None,
         max_connections: int = 10_000,
+        security: Security | None = None,
     ) -> None:
         self.user_agent = UserAgent(settings, rng)
         self.user_agent.out.wanted = self._output
         self.handle = handle
         self.trace: Trace | None = None
-        self.connections = Connections(reactor, self, max_connections)
+        self.connections = Connections(reactor, self, max_connections, security)
+        self._security = security
+        self._failures: OrderedDict[tuple[str, Place], str] = OrderedDict()
+        self._handshakes_told = 0
         self._reactor = reactor
         self._listen = [parse_listen(url) for url in listen]
         self._routes = Routes()
@@ -77,7 +87,7 @@ class SIPService(Service):
         self._listeners: list[tuple[str, Place]] = []
         self._pumping = False
         self._wake_call: IDelayedCall | None = None
-        self._sweeper = LoopingCall(lambda: self.connections.sweep(self.seconds()))
+        self._sweeper = LoopingCall(self._sweep)
         self._sweeper.clock = reactor
 
     # Start and stop
@@ -94,14 +104,22 @@ class SIPService(Service):
 
     def _open(self, transport: str, place: Place) -> None:
         host, port = place
-        if transport == "tcp":
-            listening = self._reactor.listenTCP(port, self.connections, backlog=512, interface=host)
+        if transport != "udp":
+            factory = self._factory(transport)
+            listening = self._reactor.listenTCP(port, factory, backlog=512, interface=host)
         else:
             datagrams = DatagramPort(self, self._routes)
             listening = self._reactor.listenUDP(port, datagrams, interface=host, maxPacketSize=_LARGEST_DATAGRAM)
             self._datagrams[datagrams.place] = datagrams
         self._ports.append(listening)
         self._listeners.append((transport, (host, listening.getHost().port)))
+
+    def _factory(self, transport: str) -> Factory[Any]:
+        if transport == "tcp":
+            return self.connections
+        if self._security is None or self._security.contexts.identity is None:
+            raise LocalProtocolError("tls:// needs a certificate")
+        return self.connections.secured(self._security)
 
     def _close_ports(self) -> None:
         for port in self._ports:
@@ -136,17 +154,34 @@ class SIPService(Service):
         """(transport, place) of all that is listened on, with the real ports."""
         return self._listeners.copy()
 
-    def flow_to(self, transport: str, remote: Place) -> Flow:
-        """How to reach an address from here. Raises LocalProtocolError when there is no way."""
-        for name, (host, port) in self._listeners:
-            if name != transport or (":" in host) != (":" in remote[0]):
-                continue
-            try:
-                local = self._routes.local(remote[0]) if host in WILDCARDS else host
-            except OSError as error:
-                raise LocalProtocolError(f"no way to {remote[0]}: {error.strerror}") from None
-            return Flow(transport, (local, port), remote)
-        raise LocalProtocolError(f"nothing listens for {transport} here, so that {remote[0]} could answer")
+    def flow_to(self, transport: str, remote: Place, names: tuple[str, ...] = ()) -> Flow:
+        """How to reach an address from here. names: over TLS, whom the certificate there must be for (see Flow).
+
+        From what we listen on, so that the peer can answer. Where that is nothing of TCP or TLS, the connection that we
+        make is the only way back. Raises LocalProtocolError when there is no way.
+        """
+        if transport not in DEFAULT_PORT:
+            raise LocalProtocolError(f"{transport} is not udp, tcp or tls")
+        try:
+            ours = self._routes.local(remote[0])
+        except OSError as error:
+            raise LocalProtocolError(f"no way to {remote[0]}: {error.strerror or error}") from None
+        best = sorted((host not in (ours, *WILDCARDS), host, port) for host, port in self._facing(transport, remote[0]))
+        if best:
+            _, host, port = best[0]
+            return Flow(transport, (ours if host in WILDCARDS else host, port), remote, None, names)
+        if transport == "udp":
+            raise LocalProtocolError(f"nothing listens for udp here, so that {remote[0]} could answer")
+        return Flow(transport, (ours, DEFAULT_PORT[transport]), remote, None, names)
+
+    def _facing(self, transport: str, remote: str) -> list[Place]:
+        """Where we listen for a transport, at addresses of the same family."""
+        places = [place for name, place in self._listeners if name == transport]
+        return [place for place in places if place[0] == "::" or (":" in place[0]) == (":" in remote)]
+
+    def why_failed(self, flow: Flow) -> str:
+        """Why the last connection to there failed; empty when none did."""
+        return self._failures.get((flow.transport, flow.remote), "")
 
     # What the sockets tell
 
@@ -155,6 +190,25 @@ class SIPService(Service):
 
     def flow_failed(self, flow: Flow) -> None:
         self._work(self.user_agent.flow_failed, flow)
+
+    def connection_failed(self, flow: Flow, why: str) -> None:
+        """One that we wanted; those who wait for it hear of it by flow_failed."""
+        self._failures[flow.transport, flow.remote] = why
+        self._failures.move_to_end((flow.transport, flow.remote))
+        if len(self._failures) > _MOST_FAILURES:
+            self._failures.popitem(last=False)
+        log.warn("connection to {flow} failed: {why}", flow=flow, why=why)
+
+    def handshake_failed(self, flow: Flow, why: str) -> None:
+        """One that a peer wanted. Anybody can: not each is told of."""
+        self.count("tls_refused")
+        self._handshakes_told += 1
+        if self._handshakes_told <= _MOST_TOLD:
+            log.info("{flow} is refused: {why}", flow=flow, why=why)
+
+    def _sweep(self) -> None:
+        self._handshakes_told = 0
+        self.connections.sweep(self.seconds())
 
     def traced(self, direction: str, flow: Flow, data: bytes) -> None:
         if self.trace is not None:
