@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from xconf.app.config import Configuration
-from xconf.app.settings import DialRule, Settings
+from xconf.app.dialrules import DialRule
+from xconf.app.settings import Settings
 
 LONGEST = 5  # digits of an example
 

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+TRANSPORTS: dict[str, Literal["udp", "tcp", "tls"]] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
+DOMAIN = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.?)+\Z")
+
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -25,23 +28,23 @@ def _address(text: str) -> IPAddress:
 class Listen:
     """Where to listen for SIP."""
 
-    transport: Literal["udp", "tcp"]
+    transport: Literal["udp", "tcp", "tls"]
     host: str
     port: int
 
     @classmethod
     def parse(cls, text: str) -> Listen:
         scheme, _, _ = text.partition("://")
-        if scheme not in ("udp", "tcp") or "://" not in text:
-            raise ValueError(f"'{text}' is not like udp://127.0.0.1:5060 or tcp://127.0.0.1:5060")
+        if scheme not in TRANSPORTS or "://" not in text:
+            raise ValueError(f"'{text}' is not like udp://127.0.0.1:5060, tcp://127.0.0.1:5060 or tls://127.0.0.1:5061")
         try:
             split = urlsplit(text)
             host, port = split.hostname or "", split.port
         except ValueError as error:
             raise ValueError(f"'{text}': {str(error).lower()}") from None
         if not port or split.path or split.query or split.username is not None:
-            raise ValueError(f"'{text}' is not like {scheme}://127.0.0.1:5060")
-        return cls("udp" if scheme == "udp" else "tcp", str(_address(host)), port)
+            raise ValueError(f"'{text}' is not like {scheme}://127.0.0.1:{5061 if scheme == 'tls' else 5060}")
+        return cls(TRANSPORTS[scheme], str(_address(host)), port)
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -69,6 +72,65 @@ class Network:
 
     def __str__(self) -> str:
         return str(self.network)
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A server: its domain or address, and a port if it is another than the usual one."""
+
+    host: str
+    port: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> HostPort:
+        try:
+            return cls(str(ipaddress.ip_address(text)))  # IPv6 has colons of its own
+        except ValueError:
+            pass
+        try:
+            split = urlsplit(f"//{text}")
+            host, port = split.hostname or "", split.port
+        except ValueError as error:
+            raise ValueError(f"'{text}': {str(error).lower()}") from None
+        numeric = host.replace(".", "").isdigit()  # 192.0.2.300 is no domain either
+        if (
+            split.netloc != text
+            or "@" in text
+            or port == 0
+            or not (_is_address(host) or (DOMAIN.match(host) and not numeric))
+        ):
+            raise ValueError(f"'{text}' is not like sip.example.com, 192.0.2.10 or sip.example.com:5080")
+        return cls(host.rstrip("."), port)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}" if self.port else self.host
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where calls come from: a network, or a server. A server's address is a network, too."""
+
+    network: Network | None
+    host: HostPort | None
+
+    @classmethod
+    def parse(cls, text: str) -> Origin:
+        if "/" in text:
+            return cls(Network.parse(text), None)
+        host = HostPort.parse(text)
+        return cls(Network.parse(host.host) if _is_address(host.host) else None, host)
+
+    def __str__(self) -> str:
+        return str(self.host or self.network)
 
 
 @dataclass(frozen=True, slots=True)

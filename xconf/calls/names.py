@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.internet import threads
+from twisted.internet import defer, threads
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.names import client, dns, error
@@ -139,7 +139,7 @@ class Names:
             answers, _, _ = await getattr(self._resolver, lookup)(name, timeout=TIMEOUT)
         except error.DNSNameError:
             return []  # there is no such name
-        except (error.DomainError, error.ResolverError, TimeoutError, OSError, ValueError) as fault:
+        except (error.DomainError, error.ResolverError, TimeoutError, defer.TimeoutError, OSError, ValueError) as fault:
             raise NamesError(f"no name server has an answer for {name} ({type(fault).__name__})") from None
         return [(answer.payload, float(answer.ttl)) for answer in answers if answer.type == kind]
 

@@ -79,7 +79,7 @@ class SIPService(Service):
         self._security = security
         self._failures: OrderedDict[tuple[str, Place], str] = OrderedDict()
         self._handshakes_told = 0
-        self._reactor = reactor
+        self.reactor = reactor
         self._listen = [parse_listen(url) for url in listen]
         self._routes = Routes()
         self._ports: list[Any] = []
@@ -106,10 +106,10 @@ class SIPService(Service):
         host, port = place
         if transport != "udp":
             factory = self._factory(transport)
-            listening = self._reactor.listenTCP(port, factory, backlog=512, interface=host)
+            listening = self.reactor.listenTCP(port, factory, backlog=512, interface=host)
         else:
             datagrams = DatagramPort(self, self._routes)
-            listening = self._reactor.listenUDP(port, datagrams, interface=host, maxPacketSize=_LARGEST_DATAGRAM)
+            listening = self.reactor.listenUDP(port, datagrams, interface=host, maxPacketSize=_LARGEST_DATAGRAM)
             self._datagrams[datagrams.place] = datagrams
         self._ports.append(listening)
         self._listeners.append((transport, (host, listening.getHost().port)))
@@ -140,7 +140,7 @@ class SIPService(Service):
     def _stop_when_quiet(self, latest: float, stopped: Deferred[None]) -> None:
         waiting = self.user_agent.transactions.unanswered or any(self.user_agent.sessions)
         if waiting and self.seconds() < latest:
-            self._reactor.callLater(_LAST_LOOK, self._stop_when_quiet, latest, stopped)
+            self.reactor.callLater(_LAST_LOOK, self._stop_when_quiet, latest, stopped)
             return
         if self._sweeper.running:
             self._sweeper.stop()
@@ -153,6 +153,13 @@ class SIPService(Service):
     def listeners(self) -> list[tuple[str, Place]]:
         """(transport, place) of all that is listened on, with the real ports."""
         return self._listeners.copy()
+
+    @property
+    def transports(self) -> list[str]:
+        """What requests of ours can go by."""
+        listened = {transport for transport, _ in self._listeners}
+        secure = ["tls"] if self._security is not None else []
+        return [*(["udp"] if "udp" in listened else []), "tcp", *secure]
 
     def flow_to(self, transport: str, remote: Place, names: tuple[str, ...] = ()) -> Flow:
         """How to reach an address from here. names: over TLS, whom the certificate there must be for (see Flow).
@@ -218,7 +225,7 @@ class SIPService(Service):
         self.user_agent.counters[name] += 1
 
     def seconds(self) -> float:
-        return float(self._reactor.seconds())
+        return float(self.reactor.seconds())
 
     # The user agent's work
 
@@ -234,7 +241,7 @@ class SIPService(Service):
     def _output(self) -> None:
         """A session was asked to do something from outside of our own work."""
         if not self._pumping:
-            self._reactor.callLater(0, self.pump)
+            self.reactor.callLater(0, self.pump)
 
     def pump(self) -> None:
         """Send what is to be sent and tell what has happened, until there is no more of it."""
@@ -295,7 +302,7 @@ class SIPService(Service):
             return
         delay = max(0.0, due - self.seconds())
         if self._wake_call is None:
-            self._wake_call = self._reactor.callLater(delay, self._wake)
+            self._wake_call = self.reactor.callLater(delay, self._wake)
         elif due < self._wake_call.getTime():
             self._wake_call.reset(delay)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from xconf.sip.bodies import SDP, sdp_of
 from xconf.sip.checks import capabilities, check
@@ -75,6 +75,7 @@ class UserAgent:
         self.transactions = Transactions(self.settings, self.timers, self.out, self.counters)
         self._sessions: dict[Session, None] = {}
         self._dialogs: dict[DialogKey, Session] = {}
+        self._watched: dict[Flow, dict[Callable[[Flow, float], None], None]] = {}
         self._secret = self.rng.getrandbits(256).to_bytes(32, "big")
 
     # What the transport calls
@@ -97,6 +98,18 @@ class UserAgent:
     def flow_failed(self, flow: Flow, now: float) -> None:
         """The connection is gone, or could not be made."""
         self.transactions.flow_failed(flow, now)
+        for told in tuple(self._watched.get(flow, ())):
+            told(flow, now)
+
+    def watch(self, flow: Flow, told: Callable[[Flow, float], None]) -> None:
+        """Call told(flow, now) each time that this flow's connection fails. Again does nothing."""
+        self._watched.setdefault(flow, {})[told] = None
+
+    def unwatch(self, flow: Flow, told: Callable[[Flow, float], None]) -> None:
+        watching = self._watched.get(flow, {})
+        watching.pop(told, None)
+        if not watching:
+            self._watched.pop(flow, None)
 
     def wake(self, now: float) -> None:
         self.timers.wake(now)
