@@ -18,6 +18,7 @@ from xconf.app.logs import line_of
 from xconf.calls.access import Route
 from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
+from xconf.calls.trunk import Trunk
 from xconf.conference.controls import build
 from xconf.conference.dispatch import dispatch, load_table
 from xconf.conference.events import Event as ConferenceEvent
@@ -80,7 +81,13 @@ class Rules:
     def at_trunk(self, host: str) -> bool:
         return host in self.trunks
 
-    def route(self, dialled: str) -> Route | None:
+    def trunk_of(self, request: Request, flow: Flow) -> Trunk | None:
+        return Trunk(name="trunk") if self.at_trunk(flow.remote[0]) else None
+
+    def trunk_of_user(self, user: str) -> Trunk | None:
+        return None
+
+    def route(self, dialled: str, trunk: Trunk | None = None) -> Route | None:
         return next((route for number, route in self.routes.items() if re.fullmatch(number, dialled)), None)
 
 

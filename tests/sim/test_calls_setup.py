@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from calls_world import Office, Phone
 
-from xconf.calls.addresses import caller_of, media_host, number_of, plausible
+from xconf.calls.addresses import media_host, number_of, plausible
+from xconf.calls.identity import caller_of
 from xconf.sip.digest import respond
 from xconf.sip.message import Request, Response
 from xconf.sip.sdp import SessionDescription

@@ -14,6 +14,7 @@ from xconf.app import cli, config
 from xconf.app.paths import CONFIG
 from xconf.app.problems import ConfigError
 from xconf.app.summary import how_to_dial
+from xconf.app.trunks import trunks_of
 
 # Lines count from 1: the tests put one fault into this file and expect its line.
 GOOD = r"""node: {name: a}
@@ -61,7 +62,7 @@ REFUSED = [
     ("{name: a}", "{name: ''}", "x.yaml:1: node.name: '' is not 1 to 64 characters"),
     ("{name: a}", "[a]", "x.yaml:1: node: must be keys with values, not a list"),
     ("  allow", "  alow", "x.yaml:4: sip.alow: unknown key; did you mean allow?"),
-    ("udp://", "sctp://", "x.yaml:3: sip.listen[0]: 'sctp://127.0.0.1:5060' is not like udp://127.0.0.1:5060 or tcp://127.0.0.1:5060"),
+    ("udp://", "sctp://", "x.yaml:3: sip.listen[0]: 'sctp://127.0.0.1:5060' is not like udp://127.0.0.1:5060, tcp://127.0.0.1:5060 or tls://127.0.0.1:5061"),
     ("udp://127.0.0.1:5060", "udp://127.0.0.1", "x.yaml:3: sip.listen[0]: 'udp://127.0.0.1' is not like udp://127.0.0.1:5060"),
     ("udp://127.0.0.1:5060", "udp://127.0.0.1:70000", "x.yaml:3: sip.listen[0]: 'udp://127.0.0.1:70000': port out of range 0-65535"),
     ("udp://127.0.0.1", "udp://pbx.local", "x.yaml:3: sip.listen[0]: 'pbx.local' is not an IP address"),
@@ -76,7 +77,31 @@ REFUSED = [
     ("[127.0.0.0/8]", "[127.0.0.0/8]\n  users: {ann: 1234}", "x.yaml:5: sip.users.ann: must be text, not the value given; put it in quotes"),
     ("[127.0.0.0/8]", "[127.0.0.0/8]\n  users: {ann: !file no}", "x.yaml:5: sip.users.ann: the file no cannot be read: No such file or directory"),
     ("[127.0.0.0/8]", "[127.0.0.0/8]\n  users: {ann: !env XCONF_NO}", "x.yaml:5: sip.users.ann: the environment has no variable XCONF_NO; set it before the start"),
-    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  trunks: {x: {}}", "x.yaml:5: sip.trunks.x.address: is missing"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {}}', 'x.yaml:5: sip.trunks.x: nothing tells its calls from others; give address, registrar, allow, users or certificate_name'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {address: 192.0.2.300}}', "x.yaml:5: sip.trunks.x.address: '192.0.2.300' is not like sip.example.com, 192.0.2.10 or sip.example.com:5080"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {address: 192.0.2.1/24}}', "x.yaml:5: sip.trunks.x.address: '192.0.2.1/24' is an address within a network; the network is 192.0.2.0/24"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {address: 192.0.2.0/24, register: true, username: u}}', 'x.yaml:5: sip.trunks.x: register is true, but there is no registrar; give registrar: HOST'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {registrar: a.example, register: true}}', 'x.yaml:5: sip.trunks.x: register is true, but there is no username; give username and password'),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  trunks: {x: {registrar: 'a.example:99999'}}", "x.yaml:5: sip.trunks.x.registrar: 'a.example:99999': port out of range 0-65535"),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  trunks: {x: {registrar: 'sip:a.example'}}", "x.yaml:5: sip.trunks.x.registrar: 'sip:a.example': port could not be cast to integer value as 'a.example'"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {registrar: a.example, password: secret}}', 'x.yaml:5: sip.trunks.x: password is given without a username; add username'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {registrar: a.example, username: u, password: 12}}', 'x.yaml:5: sip.trunks.x.password: must be text, not the value given; put it in quotes'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {registrar: a.example, transport: sctp}}', "x.yaml:5: sip.trunks.x.transport: 'sctp' is not one of auto, udp, tcp, tls"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {registrar: a.example, expires: 5}}', 'x.yaml:5: sip.trunks.x.expires: 5 is not in 10..86400'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {allow: [192.0.2.0/24], options_interval: 30}}', 'x.yaml:5: sip.trunks.x: options_interval is given, but nobody to ask; give address or registrar as HOST'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {allow: [192.0.2.0/24], backups: [b.example]}}', 'x.yaml:5: sip.trunks.x: backups are given, but no registrar that they stand in for; give registrar: HOST'),
+    ("[127.0.0.0/8]", "[127.0.0.0/8]\n  trunks: {x: {address: 192.0.2.1, dialplan: [{number: '1', conference: c, profile: vip}]}}", "x.yaml:5: sip.trunks.x.dialplan[0].profile: no profile 'vip'; there is default, pin"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  tls: {certificate: no.pem, key: no.key}', 'x.yaml:5: sip.tls.certificate: no.pem cannot be read: No such file or directory'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  tls: {certificate: no.pem}', 'x.yaml:5: sip.tls: certificate is given without a key; add key: FILE'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  tls: {key: no.pem}', 'x.yaml:5: sip.tls: key is given without a certificate; add certificate: FILE'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  tls: {ca: x.yaml}', 'x.yaml:5: sip.tls.ca: x.yaml has no certificate in PEM form (-----BEGIN CERTIFICATE-----)'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  tls: {verify_client: maybe}', "x.yaml:5: sip.tls.verify_client: 'maybe' is not true, false or optional"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  tls: {verify_client: optional}', 'x.yaml:2: sip: tls.verify_client needs tls.ca: the file of the authorities whose certificates count'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  trunks: {x: {certificate_name: a.example}}', 'x.yaml:2: sip: trunks.x is known by certificate_name alone, but nobody is asked for a certificate; set tls.verify_client: optional, and tls.ca'),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  users: {u: a}\n  trunks: {x: {users: {u: b}}}', "x.yaml:2: sip: trunks.x.users: 'u' is in users too; a user is one or the other"),
+    ("[127.0.0.0/8]", '[127.0.0.0/8]\n  nameservers: [a_b!]', "x.yaml:5: sip.nameservers[0]: 'a_b!' is not like sip.example.com, 192.0.2.10 or sip.example.com:5080"),
+    ("[udp://127.0.0.1:5060]", "[tls://127.0.0.1:5061]", "x.yaml:2: sip: listen has tls://127.0.0.1:5061, but there is no certificate; give tls: {certificate, key}"),
+    ("[udp://127.0.0.1:5060]", "[tcp://127.0.0.1:5060]\n  trunks: {x: {address: 192.0.2.1, transport: udp}}", "x.yaml:2: sip: trunks.x.transport is udp, but listen has no udp:// address; add one"),
     ("address: 127.0.0.1, ", "", "x.yaml:5: rtp.address: is missing"),
     ("address: 127.0.0.1", "address: '::1'", "x.yaml:5: rtp.address: ::1 is IPv6; media goes over IPv4 for now"),
     ("16384-16639", "16384", "x.yaml:5: rtp.ports: must be text, not 16384; put it in quotes"),
@@ -199,11 +224,16 @@ def test_a_number_that_no_one_dials_leads_nowhere(tmp_path: Path) -> None:
 
 
 def test_who_may_call_without_a_password(tmp_path: Path) -> None:
-    text = GOOD.replace("[127.0.0.0/8]", "['2001:db8::/32']\n  trunks: {carrier: {address: 192.0.2.10}}")
+    text = GOOD.replace(
+        "[127.0.0.0/8]", "['2001:db8::/32']\n  trunks: {carrier: {address: 192.0.2.10:5070, allow: [198.51.100.0/24]}}"
+    )
     (tmp_path / "x.yaml").write_text(text)
-    sip = config.load(tmp_path / "x.yaml").settings.sip
-    trusted = {host: sip.trusts(host) for host in ("192.0.2.10", "192.0.2.11", "127.0.0.1", "2001:db8::5")}
-    assert trusted == {"192.0.2.10": True, "192.0.2.11": False, "127.0.0.1": False, "2001:db8::5": True}
+    settings = config.load(tmp_path / "x.yaml").settings
+    allowed = {host: settings.sip.allows(host) for host in ("192.0.2.10", "127.0.0.1", "2001:db8::5")}
+    assert allowed == {"192.0.2.10": False, "127.0.0.1": False, "2001:db8::5": True}
+    (trunk,) = trunks_of(settings)
+    assert trunk.servers == (("192.0.2.10", 5070),)
+    assert [str(network) for network in trunk.networks] == ["192.0.2.10/32", "198.51.100.0/24"]
 
 
 def test_it_says_what_to_dial() -> None:

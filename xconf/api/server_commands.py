@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from xconf.conference.commands import Argument, Command, Reply
 
@@ -32,11 +32,33 @@ class Status:
     held: Mapping[str, Mapping[str, int]]
 
 
+class Trunk(Protocol):
+    """How a trunk fares; a dataclass. Times in seconds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def registration(self) -> str: ...
+    @property
+    def expires(self) -> float | None: ...
+    @property
+    def retry(self) -> float | None: ...
+    @property
+    def reachable(self) -> bool | None: ...
+    @property
+    def round_trip(self) -> float | None: ...
+    @property
+    def server(self) -> str: ...
+    @property
+    def error(self) -> str: ...
+
+
 class Server(Protocol):
     """What these commands need of the server."""
 
     def status(self) -> Status: ...
     def counters(self) -> Mapping[str, int]: ...
+    def trunk_states(self) -> Sequence[Trunk]: ...
     def trace_sip(self, on: bool) -> None: ...
 
     def reload(self) -> object:
@@ -60,6 +82,14 @@ def server_commands(server: Server) -> list[Command]:
         width = max(map(len, counted), default=0)
         return Reply("\n".join(f"{name:{width}}  {count}" for name, count in counted.items()), counted)
 
+    def trunks(_: object) -> Reply:
+        """The trunks: whether we are registered there, for how long, whether they answer, and what is wrong."""
+        states = server.trunk_states()
+        lines = [_trunk_line(state) for state in states] or [
+            "there are no trunks; sip.trunks of the configuration names them"
+        ]
+        return Reply("\n".join(lines), [asdict(cast(Any, state)) for state in states])
+
     def sip(_: object, on: bool) -> str:
         """Log every SIP message, with what is secret in it left out, or stop that."""
         server.trace_sip(on)
@@ -78,6 +108,7 @@ def server_commands(server: Server) -> list[Command]:
     return [
         Command("status", "node", None, status),
         Command("counters", "node", None, counters),
+        Command("trunks", "node", None, trunks),
         Command("sip", "node", Argument("trace on|off", _trace), sip),
         Command("reload", "node", None, reload),
         Command("shutdown", "node", None, shutdown),
@@ -88,6 +119,25 @@ def _trace(text: str) -> bool:
     if text not in ("trace on", "trace off"):
         raise ValueError(f"'{text}' is not trace on or trace off")
     return text == "trace on"
+
+
+def _trunk_line(state: Trunk) -> str:
+    """`carrier  registered for 51m 3s at udp 192.0.2.10:5060, reachable in 12 ms`"""
+    parts = []
+    if state.registration != "not used":
+        left = (
+            f" for {duration(state.expires)}"
+            if state.expires is not None and state.registration == "registered"
+            else ""
+        )
+        parts.append(f"{state.registration}{left}")
+    if state.reachable is not None:
+        took = f" in {state.round_trip * 1000:.0f} ms" if state.round_trip is not None else ""
+        parts.append(f"reachable{took}" if state.reachable else "not reachable")
+    what = ", ".join(parts) or "not asked"
+    where = f" at {state.server}" if state.server else ""
+    retry = f"; next try in {duration(state.retry)}" if state.retry is not None else ""
+    return f"{state.name}  {what}{where}" + (f": {state.error}" if state.error else "") + retry
 
 
 def _lines(now: Status) -> list[str]:

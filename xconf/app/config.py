@@ -13,6 +13,8 @@ from xconf.app.convert import FAILED, Converter
 from xconf.app.paths import DTMF, SOUNDS
 from xconf.app.problems import KeyPath
 from xconf.app.settings import Control, Settings
+from xconf.app.sip_settings import Tls
+from xconf.app.trunks import tls_files
 from xconf.app.values import SocketPath
 from xconf.app.yamlfile import Document, read_document
 from xconf.conference import controls as controls_room
@@ -24,6 +26,9 @@ from xconf.conference.library import Library
 from xconf.conference.profile import Profile, resolve
 from xconf.media.sounds import Sounds
 from xconf.media.sources import SoundError
+from xconf.sip.tls.files import TLSError
+from xconf.sip.tls.ports import Contexts
+from xconf.sip.tls.ports import load as load_contexts
 
 LONGEST_SOCKET_PATH = 107  # octets: sun_path of unix(7), less its end
 
@@ -39,6 +44,8 @@ class Configuration:
     commands: Table
     sounds: Sounds
     socket: Path
+    contexts: Contexts | None
+    """Of TLS; None when nothing is said of it, and no call goes out."""
 
     @property
     def name(self) -> str:
@@ -54,7 +61,7 @@ class Configuration:
         """The keys that differ in another reading of the file, and have an effect only at a start."""
         old, new = self.settings, fresh.settings
         keys = [
-            *(("sip", key) for key in ("listen", "realm", "digest", "limits")),
+            *(("sip", key) for key in ("listen", "nameservers", "realm", "digest", "limits")),
             *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log")),
         ]
         return [".".join(key) for key in keys if attrgetter(".".join(key))(old) != attrgetter(".".join(key))(new)]
@@ -76,8 +83,9 @@ def load(file: str | Path, running: Configuration | None = None) -> Configuratio
     sounds = running.sounds if running else _sound_folder(document, raw)
     _prepare(document, sounds, profiles)
     socket = _absolute(document, settings.control.listen) if settings is not FAILED else Path()
+    contexts = _contexts(document, settings) if settings is not FAILED else None
     document.complain()
-    return Configuration(document, settings, profiles, controls, commands, sounds, socket)
+    return Configuration(document, settings, profiles, controls, commands, sounds, socket, contexts)
 
 
 def socket_path(file: str | Path) -> Path:
@@ -164,11 +172,14 @@ def _references(
     document: Document, raw: Mapping[str, Any], profiles: Mapping[str, Profile], controls: Mapping[str, Controls]
 ) -> None:
     """What names something else must name something that there is."""
-    rules = raw.get("dialplan")
     known = {"default", *_section(raw, "profiles")}
-    for index, rule in enumerate(rules if isinstance(rules, list) else ()):
-        if isinstance(rule, dict):
-            _rule(document, ("dialplan", index), rule, known)
+    plans: list[tuple[KeyPath, Any]] = [(("dialplan",), raw.get("dialplan"))]
+    for name, trunk in _section(_section(raw, "sip"), "trunks").items():
+        plans.append((("sip", "trunks", name, "dialplan"), trunk.get("dialplan") if isinstance(trunk, dict) else None))
+    for path, rules in plans:
+        for index, rule in enumerate(rules if isinstance(rules, list) else ()):
+            if isinstance(rule, dict):
+                _rule(document, (*path, index), rule, known)
     names = {"default", *_section(raw, "controls")}
     for name, profile in profiles.items():
         for key in ("admin_controls", "user_controls"):
@@ -182,6 +193,18 @@ def _rule(document: Document, path: KeyPath, rule: Mapping[str, Any], profiles: 
     profile = rule.get("profile", "default")
     if isinstance(profile, str) and profile not in profiles:
         document.problem((*path, "profile"), f"no profile '{profile}'{errors.near(profile, profiles)}")
+
+
+def _contexts(document: Document, settings: Settings) -> Contexts | None:
+    """The certificates that are named, read and tried."""
+    tls = settings.sip.tls
+    if tls == Tls() and not settings.sip.trunks:
+        return None
+    try:
+        return load_contexts(tls_files(tls, document.folder))
+    except TLSError as error:
+        document.problem(("sip", "tls", error.key), str(error))
+        return None
 
 
 def _sound_folder(document: Document, raw: Mapping[str, Any]) -> Sounds:

@@ -11,8 +11,8 @@ from xconf.conference.events import Event, Stream
 
 log = Logger()
 
-# As often as people draw breath; and keys, as somebody may type a PIN where none is asked for.
-QUIET = (events.TalkStarted, events.TalkStopped, events.DigitPressed)
+# As often as people draw breath; keys, as somebody may type a PIN where none is asked for; what trunks log themselves.
+QUIET = (events.TalkStarted, events.TalkStopped, events.DigitPressed, events.TrunkChanged)
 ELSEWHERE = {"sequence", "time", "conference", "call_id"}
 
 

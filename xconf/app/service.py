@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from xconf.api.control import ControlError, ControlService
 from xconf.api.server_commands import Status, server_commands
 from xconf.app.access import ConfiguredAccess
+from xconf.app.certificates import CertificateWatch
 from xconf.app.config import Configuration, load
 from xconf.app.eventlog import log_events
 from xconf.app.logs import take_logging
@@ -25,10 +26,15 @@ from xconf.app.problems import ConfigError
 from xconf.app.settings import Settings
 from xconf.app.summary import how_to_dial
 from xconf.app.trace import trace
+from xconf.app.trunks import trunks_of, verification
 from xconf.app.version import VERSION
 from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
+from xconf.calls.names import Names, system_hosts, system_resolver
+from xconf.calls.trunk import TrunkState
+from xconf.calls.trunks import Trunks
 from xconf.conference.dispatch import Result, dispatch
+from xconf.conference.events import TrunkChanged
 from xconf.conference.library import Decode, Decoded, Library
 from xconf.conference.registry import MOST, Conferences
 from xconf.media.clock import TickClock
@@ -37,6 +43,9 @@ from xconf.media.service import MediaService
 from xconf.rtp.ports import MediaPorts, PortError
 from xconf.sip.digest import Challenger
 from xconf.sip.settings import Settings as AgentSettings
+from xconf.sip.tls.files import Files
+from xconf.sip.tls.ports import Security
+from xconf.sip.tls.ports import load as load_contexts
 from xconf.sip.transport import SIPService
 
 SPARE = 100  # rows of the engine for calls that have just ended, and for conferences that wait for members
@@ -74,12 +83,14 @@ class Server(MultiService):
         self.media = MediaService(reactor, make_engine(settings))
         self.conferences = make_conferences(reactor, self.media.engine, configuration)
         log_events(self.conferences.events)
-        self.sip = make_sip(reactor, settings, self._sip_event)
+        self.security = make_security(configuration)
+        self.sip = make_sip(reactor, settings, self._sip_event, self.security)
+        self.trunks = make_trunks(reactor, settings, self.sip, self._trunk_changed)
         self.calls = Calls(
             reactor,
             self.media.engine,
             self.conferences,
-            ConfiguredAccess(settings),
+            ConfiguredAccess(settings, self.trunks),
             Challenger(settings.sip.realm, secrets.token_bytes(32), algorithms=settings.sip.digest),
             admission=make_admission(settings, self.media.clock),
             media_address=settings.rtp.address.host,
@@ -90,10 +101,15 @@ class Server(MultiService):
         self.control = ControlService(configuration.socket, self.run, reactor)
         for part in (self.media, self.sip, self.control):
             part.setServiceParent(self)
+        self._certificates = CertificateWatch(reactor, self.security)
         self._collector = Collector(reactor, lambda: not len(self.calls))
 
     def _sip_event(self, event: object) -> None:
         self.calls.handle(event)
+
+    def _trunk_changed(self, state: TrunkState) -> None:
+        fields = {"trunk": state.name, "state": state.summary, "reachable": state.reachable, "error": state.error}
+        self.conferences.events.publish(TrunkChanged, conference="", **fields)
 
     def run(self, command: str | Sequence[str]) -> Result | defer.Deferred[Result]:
         """A command of the management socket."""
@@ -107,6 +123,8 @@ class Server(MultiService):
         try:
             super().startService()
             self.calls.start()
+            self.trunks.start()
+            self._certificates.start()
             self._collector.start()
         except (error.CannotListenError, ControlError, PortError) as fault:
             # Between the look before the start and now somebody else was faster.
@@ -127,6 +145,8 @@ class Server(MultiService):
         """BYE to all. Signalling then waits a second, at most, for their answers; sound has no one left to go to."""
         log.info("stopping: {calls} calls to end", calls=len(self.calls))
         self._collector.stop()
+        self._certificates.stop()
+        self.trunks.stop()
         self.calls.shutdown()
         self.conferences.shutdown()
         stopped: defer.Deferred[Any] = super().stopService()
@@ -161,7 +181,11 @@ class Server(MultiService):
     def _adopt(self, fresh: Configuration) -> str:
         restart = self.configuration.restart_for(fresh)
         self.conferences.reload(fresh.profiles, fresh.controls)
-        self.calls.access = ConfiguredAccess(fresh.settings)
+        self.trunks.adopt(trunks_of(fresh.settings))
+        self.calls.access = ConfiguredAccess(fresh.settings, self.trunks)
+        if fresh.contexts is not None:
+            self._certificates.adopt(fresh.contexts)
+        self.security.verify = verification(fresh.settings.sip.tls)
         return "reloaded" + (f"; only a restart changes {', '.join(restart)}" if restart else "")
 
     # What the server commands want
@@ -203,6 +227,9 @@ class Server(MultiService):
             "media.unsent": engine.ports.unsent,
         }
 
+    def trunk_states(self) -> list[TrunkState]:
+        return self.trunks.states()
+
     def trace_sip(self, on: bool) -> None:
         self.sip.trace = trace if on else None
 
@@ -220,11 +247,24 @@ def make_admission(settings: Settings, clock: TickClock) -> Admission:
     return Admission(Limits(*numbers), lambda: clock.overloaded)
 
 
-def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None]) -> SIPService:
+def make_security(configuration: Configuration) -> Security:
+    """Where the configuration says nothing of TLS, the system says whom to believe when we call."""
+    contexts = configuration.contexts or load_contexts(Files())
+    return Security(contexts, verification(configuration.settings.sip.tls))
+
+
+def make_trunks(reactor: Any, settings: Settings, sip: SIPService, changed: Callable[[TrunkState], None]) -> Trunks:
+    servers = [(server.host, server.port or 53) for server in settings.sip.nameservers]
+    trunks = Trunks(sip, Names(reactor, system_resolver(servers), system_hosts), changed)
+    trunks.adopt(trunks_of(settings))
+    return trunks
+
+
+def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None], security: Security) -> SIPService:
     """Room for the calls that may be, and as much again for those that are refused or ending."""
     calls = settings.sip.limits.calls
     agent = AgentSettings(product=f"xconf/{VERSION}", max_sessions=2 * calls + 100, max_transactions=5 * calls + 1000)
-    service = SIPService(reactor, [str(listen) for listen in settings.sip.listen], handle, agent)
+    service = SIPService(reactor, [str(listen) for listen in settings.sip.listen], handle, agent, security=security)
     service.trace = trace if settings.log.sip_trace else None
     return service
 

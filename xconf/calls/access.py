@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from xconf.calls.trunk import Trunk
+from xconf.sip.flow import Flow
+from xconf.sip.message import Request
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -28,5 +32,11 @@ class Access(Protocol):
     def at_trunk(self, host: str) -> bool:
         """This address is one of a trunk's."""
 
-    def route(self, dialled: str) -> Route | None:
-        """None: there is no such number."""
+    def trunk_of(self, request: Request, flow: Flow) -> Trunk | None:
+        """The trunk that a call comes from by its address or certificate; it needs no password."""
+
+    def trunk_of_user(self, user: str) -> Trunk | None:
+        """The trunk whose calls are known by the password of this one of `users`."""
+
+    def route(self, dialled: str, trunk: Trunk | None = None) -> Route | None:
+        """Where a number leads; from a trunk with a dial plan of its own, by that. None: there is no such number."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 
-from xconf.sip.message import Request
 from xconf.sip.uri import URI
 
 UNSPECIFIED = ("0.0.0.0", "::")
-_LONGEST_NAME = 48
 
 
 def plausible(address: str, source: str) -> bool:
@@ -30,15 +28,3 @@ def media_host(source: str) -> str:
 def number_of(uri: URI) -> str:
     """What was dialled: the user part, without the parameters that a telephone number may have (RFC 3966)."""
     return (uri.user or "").partition(";")[0]
-
-
-def caller_of(request: Request) -> str:
-    """Display name and number of who calls, like `Ann <1001>`; what cannot be printed is left out."""
-    address = request.from_
-    number = _printable(number_of(address.uri) or address.uri.host) or "unknown"
-    name = _printable(address.display or "").strip()[:_LONGEST_NAME]
-    return f"{name} <{number}>" if name else number
-
-
-def _printable(text: str) -> str:
-    return "".join(char for char in text if char.isprintable())

@@ -11,9 +11,11 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from xconf.calls.access import Access, Route
-from xconf.calls.addresses import UNSPECIFIED, caller_of, media_host, number_of, plausible
+from xconf.calls.addresses import UNSPECIFIED, media_host, number_of, plausible
 from xconf.calls.admission import Admission
 from xconf.calls.call import Call, codecs_for
+from xconf.calls.identity import caller_of, dialled
+from xconf.calls.trunk import Trunk
 from xconf.conference.errors import ConferenceError
 from xconf.conference.member import Reason
 from xconf.conference.registry import Conferences
@@ -96,35 +98,42 @@ class Calls:
 
     def _invited(self, event: Invited) -> None:
         session, request = event.session, event.request
-        host, number = session.flow.remote[0], number_of(request.uri)
-        if not self._admitted(session, request, host):
+        host, trunk = session.flow.remote[0], self.access.trunk_of(request, session.flow)
+        if not self._has_room(session, request, host, trunk):
             return
-        route = self.access.route(number)
+        if trunk is None and not self.access.trusts(host):
+            user = self._authenticated(session, request, host)
+            if user is None:
+                return
+            trunk = self.access.trunk_of_user(user)
+        number = dialled(request, trunk.username if trunk else "")
+        route = self.access.route(number, trunk)
         if route is None:
-            self._refuse(session, request, 404, f"no rule of the dial plan fits {number[:_TEXT_LIMIT]!r}")
+            whose = f"the dial plan of trunk {trunk.name}" if trunk else "the dial plan"
+            self._refuse(session, request, 404, f"no rule of {whose} fits {number[:_TEXT_LIMIT]!r}")
             return
         try:
-            self._accept(session, request, route, host)
+            self._accept(session, request, route, host, trunk)
         except RemoteProtocolError as error:
             self._refuse(session, request, error.status, error.reason)
         except (ConferenceError, PortError, OutOfRows) as error:
             self._refuse(session, request, 503, str(error))
 
-    def _admitted(self, session: Session, request: Request, host: str) -> bool:
-        """Room, and leave to call; else the caller has been answered."""
+    def _has_room(self, session: Session, request: Request, host: str, trunk: Trunk | None) -> bool:
+        """Whether the call can be taken on; else the caller has been answered."""
         if self._stopping:
             self._refuse(session, request, 503, "the server is stopping")
             return False
-        full = self._admission.refusal(host, self._reactor.seconds(), trunk=self.access.at_trunk(host))
+        full = self._admission.refusal(host, self._reactor.seconds(), trunk=trunk is not None)
         if full is not None:
             self._refuse(session, request, 503, full)
-            return False
-        return self.access.trusts(host) or self._authenticated(session, request, host)
+        return full is None
 
-    def _authenticated(self, session: Session, request: Request, host: str) -> bool:
+    def _authenticated(self, session: Session, request: Request, host: str) -> str | None:
+        """The user who calls; None: the caller has been answered."""
         if not self.access.users:
             self._refuse(session, request, 403, f"{host} is not in sip.allow or sip.trunks, and there are no sip.users")
-            return False
+            return None
         now = self._reactor.seconds()
         verdict = self._challenger.verify(request, self.access.users.get, now)
         if verdict.outcome is Outcome.DENIED:
@@ -138,9 +147,10 @@ class Calls:
         if not verdict.accepted:
             self.counters["challenged"] += 1
             session.challenge(self._challenger.challenge(now, stale=verdict.stale), now)
-        return verdict.accepted
+            return None
+        return verdict.username
 
-    def _accept(self, session: Session, request: Request, route: Route, host: str) -> None:
+    def _accept(self, session: Session, request: Request, route: Route, host: str, trunk: Trunk | None) -> None:
         body = sdp_of(request)
         offer = None if body is None else SessionDescription.parse(body)
         conference = self.conferences.find_or_create(route.conference, route.profile)
@@ -150,13 +160,15 @@ class Calls:
             remote = None
         leg = self._engine.create_leg(conference.mix, remote, media_host(host))
         # From here on the end of the session, which follows on any fault, frees the leg.
-        call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller_of(request))
+        caller = caller_of(request, trusted=trunk is not None)
+        call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller)
         self._admission.began(call.host)
         log.info(
-            "call from {caller} at {host} to {number}: conference {conference}",
+            "call from {caller} at {host}{trunk} to {number}: conference {conference}",
             call_id=session.call_id,
             caller=call.caller,
             host=host,
+            trunk=f" (trunk {trunk.name})" if trunk else "",
             number=number_of(request.uri),
             conference=route.conference,
         )

@@ -140,6 +140,16 @@ class PlaybackEnded(Event):
     error: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrunkChanged(Event):
+    """Of the node, not of a conference. state: registered, waiting, refused, reachable …; error: why not, or empty."""
+
+    trunk: str
+    state: str
+    reachable: bool | None
+    error: str
+
+
 Subscriber = Callable[[Event], None]
 
 

@@ -87,6 +87,8 @@ def locate(
     """
     if secure:
         transports, transport = ["tls"], "tls"
+    if transport not in (None, *transports):
+        return []
     usual = transport or transports[0]
     if is_address(host):
         return [(usual, (host, port or DEFAULT_PORT[usual]))]

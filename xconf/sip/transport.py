@@ -170,16 +170,19 @@ class SIPService(Service):
         if transport not in DEFAULT_PORT:
             raise LocalProtocolError(f"{transport} is not udp, tcp or tls")
         try:
-            ours = self._routes.local(remote[0])
+            ours, fault = self._routes.local(remote[0]), ""
         except OSError as error:
-            raise LocalProtocolError(f"no way to {remote[0]}: {error.strerror or error}") from None
-        best = sorted((host not in (ours, *WILDCARDS), host, port) for host, port in self._facing(transport, remote[0]))
-        if best:
-            _, host, port = best[0]
-            return Flow(transport, (ours if host in WILDCARDS else host, port), remote, None, names)
-        if transport == "udp":
-            raise LocalProtocolError(f"nothing listens for udp here, so that {remote[0]} could answer")
-        return Flow(transport, (ours, DEFAULT_PORT[transport]), remote, None, names)
+            ours, fault = "", f"no way to {remote[0]}: {error.strerror or error}"
+        places = self._facing(transport, remote[0])
+        best = min(
+            places, key=lambda place: place[0] not in (ours, *WILDCARDS), default=(ours, DEFAULT_PORT[transport])
+        )
+        if not places and transport == "udp":
+            fault = f"nothing listens for udp here, so that {remote[0]} could answer"
+        host = ours if best[0] in WILDCARDS else best[0]
+        if not host or (fault and not places):
+            raise LocalProtocolError(fault)
+        return Flow(transport, (host, best[1]), remote, None, names)
 
     def _facing(self, transport: str, remote: str) -> list[Place]:
         """Where we listen for a transport, at addresses of the same family."""
