@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import sys
 from datetime import datetime
@@ -23,10 +24,16 @@ CONTROLS[9] = "\t"
 CONTROLS[13] = ""
 
 
+# What Twisted says of each port that a question to a name server takes for a moment.
+NOISE = re.compile(
+    r"DNSDatagramProtocol starting|St(art|opp)ing protocol <twisted\.names|\(UDP Port \d+ Closed\)|Resolver added"
+)
+
+
 def line_of(event: LogEvent) -> str | None:
     """The text of an event, with its line end; None when it says nothing."""
     text = eventAsText(event, includeTimestamp=False, includeSystem=False).strip("\n")
-    if not text:
+    if not text or NOISE.match(text):
         return None
     when = datetime.fromtimestamp(event["log_time"]).isoformat(" ", "milliseconds")
     level = event["log_level"].name if "log_level" in event else "info"

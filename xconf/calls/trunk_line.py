@@ -110,7 +110,7 @@ class TrunkLine:
             except (NamesError, LocalProtocolError) as error:
                 why = str(error)
         if not flows:
-            raise TrunkError(f"trunk {self.trunk.name}: {why}")
+            raise TrunkError(why)
         if set(flows) != set(self._flows):
             self._flows = list(dict.fromkeys(flows))[:MOST_FLOWS]
         self._learn({flow.remote[0] for flow in flows})

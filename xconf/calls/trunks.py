@@ -195,7 +195,11 @@ class Trunks:
             uri = URI("sip", user=target, host=trunk.domain)
         caller = trunk.caller_id or trunk.username
         from_ = Address(URI("sip", user=caller, host=trunk.domain)) if caller else None
-        return Destination(uri, tuple(await line.locate()), trunk.credentials, from_, trunk.name)
+        try:
+            flows = tuple(await line.locate())
+        except TrunkError as error:
+            raise TrunkError(f"trunk {trunk.name}: {error}") from None
+        return Destination(uri, flows, trunk.credentials, from_, trunk.name)
 
     # For those who look
 
