@@ -423,5 +423,5 @@ def test_what_happens_is_told_in_numbered_events() -> None:
     assert [event.sequence for event in world.events] == list(range(1, 9))
     left = world.events[-1].as_dict()
     assert (left["event"], left["reason"], left["call_id"], left["seconds"]) == ("member-left", "hung up", "call-1", 6)
-    assert world.node.events.since(6) == world.events[6:]
+    assert world.node.events.after(6) == world.events[6:]
     failing()

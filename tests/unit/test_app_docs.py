@@ -12,10 +12,12 @@ import pytest
 
 from xconf.app import cli
 from xconf.app.settings import Settings
+from xconf.conference import events
 from xconf.conference.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = (ROOT / "docs" / "operator.md").read_text()
+INTEGRATOR = (ROOT / "docs" / "integrator.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -35,10 +37,14 @@ def key_of(kind: Any, name: str) -> Iterator[str]:
         yield from keys(inner[0], f"{name}[]." if get_origin(kind) is list else f"{name}.NAME.")
 
 
+def table(text: str, heading: str) -> str:
+    """The first table below a heading, without its own."""
+    return text.split(f"\n{heading}\n")[1].split("\n|---")[1].split("\n\n")[0]
+
+
 def documented(heading: str) -> list[str]:
     """The first column of the first table below a heading."""
-    table = OPERATOR.split(f"\n{heading}\n")[1].split("\n|---")[1].split("\n\n")[0]
-    return re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    return re.findall(r"^\| `([^`]+)` \|", table(OPERATOR, heading), re.MULTILINE)
 
 
 def test_every_key_is_documented_and_every_documented_key_is_one() -> None:
@@ -47,6 +53,16 @@ def test_every_key_is_documented_and_every_documented_key_is_one() -> None:
 
 def test_every_key_of_a_profile_is_documented_with_its_default() -> None:
     assert documented("### Profiles") == list(keys(Profile))
+
+
+def test_every_kind_of_event_is_documented_with_its_fields() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]*) \|", table(INTEGRATOR, "## Events"), re.MULTILINE)
+    common = set(events.Event.__struct_fields__)
+    known = {
+        name: [field for field in kind.__struct_fields__ if field not in common]
+        for name, kind in events.kinds().items()
+    }
+    assert {name: re.findall(r"`([^`]+)`", fields) for name, fields in rows} == known
 
 
 def commands(document: Path) -> Iterator[list[str]]:

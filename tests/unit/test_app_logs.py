@@ -15,6 +15,7 @@ from xconf.app.eventlog import log_events
 from xconf.app.logs import FromLogging, line_of, observer
 from xconf.app.trace import trace, without_secrets
 from xconf.conference import events
+from xconf.conference.stream import Stream
 
 
 def event(text: str, **fields: object) -> dict[str, object]:
@@ -103,7 +104,7 @@ def test_the_trace_survives_any_bytes(written: io.StringIO) -> None:
 
 
 def test_events_of_conferences_are_lines_with_their_call(written: io.StringIO) -> None:
-    stream = events.Stream(lambda: 0.0)
+    stream = Stream(lambda: 0.0)
     log_events(stream)
     who = {"conference": "3000", "member": "m-1", "caller": "Ann <1001>", "call_id": "abc@1"}
     stream.publish(events.MemberJoined, **who, role="speaker")

@@ -274,7 +274,7 @@ def make_conferences(reactor: Any, engine: Engine, configuration: Configuration)
     library = Library(configuration.sounds, in_a_thread)
     limit = min(MOST, configuration.settings.sip.limits.calls + SPARE)
     its = configuration
-    return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit)
+    return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time)
 
 
 def in_a_thread(work: Decode, done: Decoded) -> None:

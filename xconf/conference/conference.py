@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xconf.conference import events
 from xconf.conference.controls import Controls
 from xconf.conference.errors import CommandError
-from xconf.conference.events import Stream
 from xconf.conference.interfaces import Call, Clock, Media, Timer
 from xconf.conference.library import Library
 from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
 from xconf.conference.profile import Profile
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
+from xconf.conference.stream import Stream
 from xconf.media.sources import Sound, SoundError
 
 if TYPE_CHECKING:

@@ -1,25 +1,28 @@
-"""What happens in conferences, as typed events in one numbered stream.
+"""What happens in conferences, as typed events. `stream.py` numbers them and tells them.
 
-To hear of them, `subscribe`; to catch up, `since` a number. A subscriber that fails is logged and goes on being told.
+To add one: a class here, an example of it in docs/integrator.md (a test compares), and `publish` where it happens.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import logging
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
 from typing import Any
 
-log = logging.getLogger(__name__)
+import msgspec
+from msgspec import Struct
 
-KEPT = 1000  # events that can be caught up with
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """sequence: from 1, without gaps; time: of the node's clock (s); conference: its name."""
+def _kind(name: str) -> str:
+    """MemberJoined -> member-joined"""
+    return _CAPITAL.sub("-", name).lower()
+
+
+class Event(Struct, frozen=True, kw_only=True, gc=False, tag_field="event", tag=_kind):
+    """sequence: from 1, without gaps; time: Unix time (s); conference: its name, or empty when the node as a whole is
+    meant.
+    """
 
     sequence: int
     time: float
@@ -28,110 +31,96 @@ class Event:
     @property
     def kind(self) -> str:
         """Its name, like `member-joined`."""
-        return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in type(self).__name__)[1:]
+        return str(self.__struct_config__.tag)
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: what JSON can say."""
-        return {"event": self.kind, **dataclasses.asdict(self)}
+        told: dict[str, Any] = msgspec.to_builtins(self)
+        return told
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConferenceStarted(Event):
+class ConferenceStarted(Event, frozen=True, kw_only=True):
     id: str
     profile: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConferenceEnded(Event):
+class ConferenceEnded(Event, frozen=True, kw_only=True):
     id: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberEvent(Event):
-    """member: its UUID; call_id: of its SIP dialog."""
+class MemberEvent(Event, frozen=True, kw_only=True):
+    """member: its UUID; caller: name and number, as its telephone gives them; call_id: of its SIP dialog."""
 
     member: str
     caller: str
     call_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberJoined(MemberEvent):
+class MemberJoined(MemberEvent, frozen=True, kw_only=True):
     role: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberLeft(MemberEvent):
+class MemberLeft(MemberEvent, frozen=True, kw_only=True):
     """seconds: since it joined."""
 
     reason: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallEnded(MemberEvent):
+class CallEnded(MemberEvent, frozen=True, kw_only=True):
     """A call that was in the PIN menu, and never a member."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinFailed(MemberEvent):
+class PinFailed(MemberEvent, frozen=True, kw_only=True):
     """attempt: 1 for the first."""
 
     attempt: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DigitPressed(MemberEvent):
+class DigitPressed(MemberEvent, frozen=True, kw_only=True):
     """A key of the telephone; those of a PIN are not told."""
 
     digit: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRun(MemberEvent):
+class CommandRun(MemberEvent, frozen=True, kw_only=True):
     """What the digits meant; error: why it could not be done, or empty."""
 
     command: str
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MemberFlagChanged(MemberEvent):
+class MemberFlagChanged(MemberEvent, frozen=True, kw_only=True):
     flag: str
     on: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TalkStarted(MemberEvent):
+class TalkStarted(MemberEvent, frozen=True, kw_only=True):
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TalkStopped(MemberEvent):
+class TalkStopped(MemberEvent, frozen=True, kw_only=True):
     pass
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlagChanged(Event):
+class FlagChanged(Event, frozen=True, kw_only=True):
     """A flag of the conference."""
 
     flag: str
     on: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaybackStarted(Event):
+class PlaybackStarted(Event, frozen=True, kw_only=True):
     """member: its UUID, or empty when the whole conference hears it."""
 
     member: str
     sound: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlaybackEnded(Event):
+class PlaybackEnded(Event, frozen=True, kw_only=True):
     """error: why it could not be played, or empty; stopped: before its end."""
 
     member: str
@@ -140,8 +129,7 @@ class PlaybackEnded(Event):
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrunkChanged(Event):
+class TrunkChanged(Event, frozen=True, kw_only=True):
     """Of the node, not of a conference. state: registered, waiting, refused, reachable …; error: why not, or empty."""
 
     trunk: str
@@ -150,39 +138,16 @@ class TrunkChanged(Event):
     error: str
 
 
-Subscriber = Callable[[Event], None]
+class Error(Event, frozen=True, kw_only=True):
+    """Something of the server does not work, while calls go on. part: what, like `history` or `sound`."""
+
+    part: str
+    error: str
 
 
-class Stream:
-    """The events of a node. seconds: its clock."""
-
-    def __init__(self, seconds: Callable[[], float], kept: int = KEPT) -> None:
-        self._seconds = seconds
-        self._recent: deque[Event] = deque(maxlen=kept)
-        self._subscribers: list[Subscriber] = []
-        self.last = 0
-
-    def publish(self, kind: type[Event], **fields: Any) -> None:
-        """Number an event, keep it, and tell every subscriber."""
-        self.last += 1
-        event = kind(sequence=self.last, time=self._seconds(), **fields)
-        self._recent.append(event)
-        for subscriber in tuple(self._subscribers):
-            try:
-                subscriber(event)
-            except Exception:
-                log.exception("a subscriber of events failed at %s", event.kind)
-
-    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Tell it of every event from now on; returns what ends that."""
-        self._subscribers.append(subscriber)
-
-        def end() -> None:
-            if subscriber in self._subscribers:
-                self._subscribers.remove(subscriber)
-
-        return end
-
-    def since(self, sequence: int) -> list[Event]:
-        """The events after that number which are still kept."""
-        return [event for event in self._recent if event.sequence > sequence]
+def kinds(base: type[Event] = Event) -> dict[str, type[Event]]:
+    """All kinds of events, by name."""
+    found: dict[str, type[Event]] = {}
+    for kind in base.__subclasses__():
+        found |= kinds(kind) or {str(kind.__struct_config__.tag): kind}
+    return found

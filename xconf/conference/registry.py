@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xconf.conference.commands import Table
 from xconf.conference.conference import Conference, House
 from xconf.conference.controls import Controls
 from xconf.conference.errors import CommandError, ConferenceError, near
-from xconf.conference.events import Stream
 from xconf.conference.interfaces import Call, Clock, Media
 from xconf.conference.library import Library
 from xconf.conference.member import Member, Reason
 from xconf.conference.profile import Profile
+from xconf.conference.stream import Stream
 from xconf.media.rows import OutOfRows
 
 LONGEST_NAME = 64
@@ -31,7 +31,9 @@ class Totals:
 
 
 class Conferences:
-    """All conferences of a node, at most `limit`. `commands` is its table; `events` its stream."""
+    """All conferences of a node, at most `limit`. `commands` is its table; `events` its stream, which takes the time
+    of day from `time`.
+    """
 
     def __init__(
         self,
@@ -42,10 +44,11 @@ class Conferences:
         controls: Mapping[str, Controls],
         commands: Table,
         limit: int = MOST,
+        time: Callable[[], float] | None = None,
     ) -> None:
         self.clock = clock
         self.commands = commands
-        self.events = Stream(clock.seconds)
+        self.events = Stream(time or clock.seconds)
         self._house = House(clock, media, library, self.events)
         self._profiles = profiles
         self._controls = controls

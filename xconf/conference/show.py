@@ -9,9 +9,12 @@ from xconf.conference.profile import agc_text
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
+    from xconf.conference.events import Event
     from xconf.conference.member import Member
 
 Row = dict[str, Any]
+
+_ELSEWHERE = {"sequence", "time", "conference", "call_id"}  # of an event's line: told otherwise, or to programs alone
 
 
 def conference_row(conference: Conference) -> Row:
@@ -99,3 +102,15 @@ def cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def event_words(event: Event) -> str:
+    """`conference 3000: member joined, member 4065752c-…, caller Ann <1001>, role speaker`"""
+    fields = [(name, getattr(event, name)) for name in event.__struct_fields__ if name not in _ELSEWHERE]
+    told = [f"{name} {_word(value)}" for name, value in fields if value not in ("", None)]
+    place = f"conference {event.conference}: " if event.conference else ""
+    return place + ", ".join([event.kind.replace("-", " "), *told])
+
+
+def _word(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else cell(value)
