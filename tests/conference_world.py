@@ -94,7 +94,7 @@ class FakeMedia:
         self.clock = clock
         self.mixes: list[FakeMix] = []
 
-    def create_mix(self, rate: int) -> FakeMix:
+    def create_mix(self, rate: int, channels: int) -> FakeMix:
         self.mixes.append(FakeMix(self, rate))
         return self.mixes[-1]
 
@@ -106,6 +106,7 @@ class FakeLeg:
         self.clock = clock
         self.on_digit: Callable[[str], None] | None = None
         self.on_talk: Callable[[bool], None] | None = None
+        self.media = None
         self.speaker = self.mute = self.deaf = False
         self.vad_level = self.talk_gain = self.listen_gain = 0
         self.agc: Any = None

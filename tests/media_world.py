@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 
-from xconf.media.codecs import PCMU, Codec
+from xconf.media.codecs import PCMU, Codec, Encoder, Packet, SampleCodec
 from xconf.media.engine import Engine
 from xconf.media.leg import Leg, LegMedia
 from xconf.media.mix import Mix
@@ -28,9 +28,9 @@ class Wire:
         self.address = self.socket.getsockname()
         self.sequence, self.timestamp, self.ssrc = 1000, 5_000_000, 77
         self.packets: list[bytes] = []
-        self.sent = np.zeros(0, np.int16)
+        self._encoders: dict[Codec, Encoder] = {}
 
-    def media(self, **kwargs: bool) -> LegMedia:
+    def media(self, **kwargs: bool | int) -> LegMedia:
         address = self.address
         return LegMedia(
             self.codec, self.payload_type, self.payload_type, EVENTS, address, (address[0], address[1] + 1), **kwargs
@@ -44,14 +44,29 @@ class Wire:
         self.sequence += 1
 
     def speak(self, samples: np.ndarray) -> None:
-        """One packet."""
-        self.raw(self.payload_type, self.timestamp, self.codec.encode(samples[None])[0].tobytes())
-        self.timestamp += len(samples)
+        """One packet. samples: of all channels together."""
+        self.raw(self.payload_type, self.timestamp, self._encode(samples))
+        self.timestamp += self._steps(len(samples))
+
+    def lose(self, samples: np.ndarray) -> None:
+        """A packet that is lost on its way."""
+        self._encode(samples)
+        self.skip(len(samples))
+
+    def _encode(self, samples: np.ndarray) -> bytes:
+        if self.codec not in self._encoders:
+            self._encoders[self.codec] = self.codec.encoder()
+        payloads, lengths = self._encoders[self.codec].encode(np.zeros(1, np.int64), samples[None])
+        return payloads[0, : None if lengths is None else lengths[0]].tobytes()
+
+    def _steps(self, samples: int) -> int:
+        """Of the RTP time line."""
+        return samples // self.codec.channels * self.codec.clock // self.codec.rate
 
     def skip(self, samples: int) -> None:
-        """A packet that is lost on its way."""
+        """A packet that is never sent."""
         self.sequence += 1
-        self.timestamp += samples
+        self.timestamp += self._steps(samples)
 
     def press(self, digit: str) -> None:
         """All packets of a key, at once."""
@@ -69,8 +84,16 @@ class Wire:
 
     def heard(self, last: int = 0) -> np.ndarray:
         """What the phone has heard, int16, of all packets or the last ones."""
-        payload = b"".join(packet[12:] for packet in self.packets[-last:])
-        return self.codec.decode(np.frombuffer(payload, np.uint8)[None])[0]
+        if isinstance(self.codec, SampleCodec):
+            payload = b"".join(packet[12:] for packet in self.packets[-last:])
+            return self.codec.decode(np.frombuffer(payload, np.uint8)[None])[0]
+        decoder = self.codec.decoder()
+        heads = [struct.unpack("!HHII", packet[:12]) for packet in self.packets]
+        stretches = [
+            decoder.decode(0, Packet(head[1], head[2], packet[12:]))
+            for head, packet in zip(heads, self.packets, strict=True)
+        ]
+        return np.concatenate([sound for part in stretches[-last:] for _, sound in part])
 
 
 def level(wave: np.ndarray, frequency: float, rate: int = 8000) -> float:
@@ -83,16 +106,24 @@ def level(wave: np.ndarray, frequency: float, rate: int = 8000) -> float:
 class Room:
     """An engine with one conference and its phones."""
 
-    def __init__(self, rate: int = 8000, capacity: int = 256) -> None:
+    def __init__(self, rate: int = 8000, capacity: int = 256, channels: int = 1) -> None:
         self.engine = Engine(MediaPorts("127.0.0.1", 20000, 20999), capacity, np.random.default_rng(1))
-        self.mix: Mix = self.engine.create_mix(rate)
+        self.mix: Mix = self.engine.create_mix(rate, channels)
         self.phones: list[Wire] = []
         self.ticks = 0
 
-    def phone(self, *, speaker: bool = True, codec: Codec = PCMU, payload_type: int = 0, at: Mix | None = None) -> Wire:
+    def phone(
+        self,
+        *,
+        speaker: bool = True,
+        codec: Codec = PCMU,
+        payload_type: int = 0,
+        at: Mix | None = None,
+        ptime: int = 20,
+    ) -> Wire:
         leg = self.engine.create_leg(at or self.mix, None, "127.0.0.1")
         wire = Wire(leg, codec, payload_type)
-        leg.set_media(wire.media(), host="127.0.0.1", addressed=True)
+        leg.set_media(wire.media(ptime=ptime), host="127.0.0.1", addressed=True)
         leg.attach(at or self.mix)
         leg.speaker = speaker
         self.phones.append(wire)
@@ -117,7 +148,8 @@ class Room:
             for phone, frequency in tones.items():
                 rate = phone.codec.rate
                 time = (self.ticks * rate // 50 + np.arange(rate // 50)) / rate
-                phone.speak((amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.int16))
+                wave = (amplitude * np.sin(2 * np.pi * frequency * time)).astype(np.int16)
+                phone.speak(np.repeat(wave, phone.codec.channels))
             self.tick()
 
     def close(self) -> None:

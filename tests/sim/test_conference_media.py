@@ -130,7 +130,7 @@ def test_a_conference_hears_a_file_that_was_named_and_term_ends_it(node: Node) -
     result = dispatch(node.conferences, "3000 playback locked.wav")
     assert result.ok, result.text
     node.run(1)
-    assert node.engine.planes[8000].pcm[ann.leg.mix.row].any()
+    assert node.engine.planes[8000, 1].pcm[ann.leg.mix.row].any()
     assert dispatch(node.conferences, "3000 playback nowhere.wav").text == "no sound 'nowhere.wav'"
     assert dispatch(node.conferences, "3000 term").ok
     node.run(3)

@@ -180,8 +180,8 @@ def test_a_changed_description_gets_a_new_version_and_an_equal_one_does_not() ->
 
 def test_the_codec_of_a_call_stays() -> None:
     net = Net()
-    a, _ = pair(net, codecs=(("PCMU", 8000), ("L16", 16000)))
-    other = Party(net, "127.0.0.3", codecs=(("L16", 16000),))
+    a, _ = pair(net, codecs=("pcmu", "l16/16000"))
+    other = Party(net, "127.0.0.3", codecs=("l16/16000",))
     with pytest.raises(RemoteProtocolError):
         a.call.answer(other.call.offer())
     net.run(0.5)
@@ -190,8 +190,8 @@ def test_the_codec_of_a_call_stays() -> None:
 
 def test_wideband_when_both_want_it() -> None:
     net = Net()
-    a = Party(net, "127.0.0.1", codecs=(("L16", 16000), ("PCMU", 8000)), sound=tones((3900.0,), -20.0))
-    b = Party(net, "127.0.0.2", codecs=(("PCMU", 8000), ("L16", 16000)), record=True, keys=(Keys(0.5, "9"),))
+    a = Party(net, "127.0.0.1", codecs=("l16/16000", "pcmu"), sound=tones((3900.0,), -20.0))
+    b = Party(net, "127.0.0.2", codecs=("pcmu", "l16/16000"), record=True, keys=(Keys(0.5, "9"),))
     connect(net, a, b)
     net.run(1)
     assert a.call.codec == b.call.codec == "L16/16000"

@@ -10,7 +10,7 @@ import pytest
 from phone_world import Address, FakePorts, Net
 from twisted.internet.task import Clock
 
-from xconf.media.codecs import CODECS, PCMU
+from xconf.media.codecs import LINEAR, PCMU, Codec
 from xconf.phone.audio import Recorder, Tone, silence
 from xconf.phone.metronome import MOST_BEHIND, Metronome
 from xconf.phone.receiver import Receiver
@@ -30,11 +30,11 @@ class Phone:
     digits: list[str] = field(default_factory=list)
 
 
-def phone(net: Net, address: Address, sound: object, seed: int, codec: tuple[str, int] = ("PCMU", 8000)) -> Phone:
+def phone(net: Net, address: Address, sound: object, seed: int, codec: Codec = PCMU) -> Phone:
     ports = FakePorts(net, address)
-    recorder = Recorder(codec[1], net.clock.seconds())
-    sender = Sender(CODECS[codec], sound, random.Random(seed))  # type: ignore[arg-type]
-    receiver = Receiver(CODECS[codec], recorder)
+    recorder = Recorder(codec.rate, net.clock.seconds())
+    sender = Sender(codec, sound, random.Random(seed))  # type: ignore[arg-type]
+    receiver = Receiver(codec, recorder)
     sender.event_type = receiver.event_type = 101
     media = MediaSession(
         net.clock,
@@ -185,8 +185,8 @@ def test_strangers_and_rubbish_are_counted_and_change_nothing() -> None:
 
 def test_wideband_sound() -> None:
     net = Net()
-    a = phone(net, ("127.0.0.1", 4000), Tone((3900.0,), -20.0, 16000), 1, ("L16", 16000))
-    b = phone(net, ("127.0.0.2", 4000), silence(16000), 2, ("L16", 16000))
+    a = phone(net, ("127.0.0.1", 4000), Tone((3900.0,), -20.0, 16000), 1, LINEAR[16000, 1])
+    b = phone(net, ("127.0.0.2", 4000), silence(16000), 2, LINEAR[16000, 1])
     connect(net, a, b)
     net.run(2)
     assert b.media.receiver.level.level == pytest.approx(-20, abs=0.05)

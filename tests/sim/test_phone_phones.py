@@ -134,7 +134,7 @@ def test_hold_and_resume() -> None:
 
 def test_a_change_that_cannot_be_is_refused_and_the_call_goes_on() -> None:
     world = World()
-    world.pair(codecs=(("PCMU", 8000),))
+    world.pair(codecs=("pcmu",))
     world.reactor.run(1)
     call = world.calls["callee"]
     assert call.session is not None

@@ -32,7 +32,18 @@ def test_list_shows_all_conferences_in_columns(world: World) -> None:
 def test_members_are_shown_with_whole_uuids(world: World) -> None:
     text = world.did("3000 show members")
     heading, ann, bob = text.splitlines()
-    assert heading.split() == ["UUID", "ROLE", "FLAGS", "TALKING", "VAD", "TALK", "LISTEN", "SECONDS", "CALLER"]
+    assert heading.split() == [
+        "UUID",
+        "ROLE",
+        "FLAGS",
+        "TALKING",
+        "VAD",
+        "TALK",
+        "LISTEN",
+        "SECONDS",
+        "CODEC",
+        "CALLER",
+    ]
     assert str(uuid.UUID(ann.split()[0])) == ann.split()[0]
     assert ann.split()[1:3] == ["admin", "speaker,admin,vad"]
     assert bob.split()[1:3] == ["listener", "vad"]

@@ -40,7 +40,7 @@ def test_what_is_inherited_can_be_overridden_key_by_key() -> None:
         ({"a": {"agc": {"data": "1:2"}}}, "profiles.a.agc", "level:low-level:factor:margin"),
         ({"a": {"agc": {"data": "9999:0:0:0"}}}, "profiles.a.agc", "0..1800"),
         ({"a": {"sample_rate": 44100}}, "profiles.a.sample_rate", "8000 or 16000"),
-        ({"a": {"ptime": 30}}, "profiles.a.ptime", "20"),
+        ({"a": {"ptime": 25}}, "profiles.a.ptime", "10 or 20 or 30 or 40 or 60"),
         ({"a": {"admin_pin": 123}}, "profiles.a.admin_pin", "in quotes"),
         ({"a": {"user_pin": "12345678901"}}, "profiles.a.user_pin", "1 to 10 digits"),
         ({"a": {"alone_sound": "maybe"}}, "profiles.a.alone_sound", "true or false"),

@@ -11,7 +11,7 @@ def test_what_is_left_out_has_a_value() -> None:
     options = parse(["sip:4000@127.0.0.1"])
     assert (options.calls, options.rate, options.hold, options.speakers, options.sends) == (100, 20.0, 30.0, 0, True)
     assert options.hang_up_rate == options.rate
-    assert options.codec == ("PCMU", 8000)
+    assert options.codec == "pcmu"
 
 
 def test_speakers_call_their_own_number() -> None:

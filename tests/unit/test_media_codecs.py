@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xconf.media.codecs import CODECS, PCMA, PCMU
+from xconf.media.codecs import LINEAR, PCMA, PCMU
 
 ALL = np.arange(-32768, 32768).astype(np.int16)
 
@@ -46,9 +46,8 @@ def test_every_octet_of_g711_is_its_own_round_trip() -> None:
 
 
 def test_linear_is_big_endian_and_loses_nothing() -> None:
-    for rate in (8000, 16000):
-        codec = CODECS["L16", rate]
+    for (rate, channels), codec in LINEAR.items():
         frame = np.array([[0, 1, -1, 32767, -32768, 258]], np.int16)
         assert codec.encode(frame).tobytes() == bytes.fromhex("0000 0001 ffff 7fff 8000 0102")
         assert (codec.decode(codec.encode(frame)) == frame).all()
-        assert codec.frame_octets == rate // 50 * 2
+        assert codec.frame_octets == rate // 50 * 2 * channels

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from media_world import EVENTS, Room, Wire, level
 
-from xconf.media.codecs import CODECS, PCMU
+from xconf.media.codecs import LINEAR, PCMU
 from xconf.media.engine import Engine
 from xconf.media.leg import LegMedia
 from xconf.media.sources import Clip, tone
@@ -215,7 +215,7 @@ def test_stray_short_and_hostile_packets_change_nothing_and_are_counted(room: Ro
 
 def test_two_rates_in_one_conference() -> None:
     room = Room(16000)
-    wide = room.phone(codec=CODECS["L16", 16000], payload_type=97)
+    wide = room.phone(codec=LINEAR[16000, 1], payload_type=97)
     narrow = room.phone()
     room.talk({wide: 700.0, narrow: 1200.0}, 60)
     assert level(narrow.heard(40), 700) == pytest.approx(8000, rel=0.03)

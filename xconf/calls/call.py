@@ -9,11 +9,11 @@ from twisted.logger import Logger
 
 from xconf.calls.access import Route
 from xconf.calls.addresses import UNSPECIFIED, media_host
+from xconf.calls.terms import Terms
 from xconf.conference.member import Member, Reason
-from xconf.media.codecs import CODECS
 from xconf.media.leg import Leg, LegMedia
 from xconf.sip import offer_answer
-from xconf.sip.offer_answer import Agreed, Codec
+from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import RtpMap, SessionDescription, revised
 from xconf.sip.session import Session
 
@@ -22,25 +22,20 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-NARROW = [Codec("PCMU", 8000), Codec("PCMA", 8000), Codec("L16", 8000)]
-WIDE = [Codec("L16", 16000), *NARROW]
-
-
-def codecs_for(rate: int) -> list[Codec]:
-    """What is offered and accepted in a conference at `rate` Hz."""
-    return WIDE if rate >= 16000 else NARROW
+PTIME = 20  # ms of sound in a packet, as nearly everywhere
 
 
 class Call:
     """Lives from INVITE to the end of the session. `end` is where every way out leads."""
 
-    def __init__(self, calls: Calls, session: Session, route: Route, leg: Leg, caller: str) -> None:
+    def __init__(self, calls: Calls, session: Session, route: Route, leg: Leg, caller: str, terms: Terms) -> None:
         self.session = session
         self.route = route
         self.leg = leg
         self.caller = caller
         self.member: Member | None = None
         self._calls = calls
+        self._terms = terms
         self._local: SessionDescription | None = None  # our latest description
         self._maps: dict[int, RtpMap] = {}  # payload types that either side has given a meaning
         self._entered: tuple[LegMedia, str] | None = None  # what the leg does, and for which host
@@ -55,6 +50,11 @@ class Call:
     def host(self) -> str:
         """Where its signalling comes from."""
         return self.session.flow.remote[0]
+
+    @property
+    def terms(self) -> Terms:
+        """What may be agreed on in the conference that it is in, or comes to."""
+        return Terms.of(self.member.conference) if self.member is not None else self._terms
 
     @property
     def answered(self) -> bool:
@@ -75,12 +75,13 @@ class Call:
         """Our offer, where the phone leaves it to us. Raises PortError."""
         address = self._calls.media_address_for(self.host)
         offer = offer_answer.offer(
-            codecs_for(self.leg.plane.rate),
+            self.terms.formats,
             address,
             self.leg.local_port,
             origin=self._calls.origin(address),
             previous=self._local,
             used=self._maps,
+            ptime=self.terms.ptime,
         )
         return self._say(offer)
 
@@ -110,10 +111,11 @@ class Call:
             self._speaks_only = agreed.direction == "recvonly" and not held
         elif held:  # the old way; what is known of the phone's address is not to be forgotten
             remote, rtcp = before[0].remote, before[0].remote_rtcp
-        codec = agreed.codec
+        terms = self.terms
+        codec = terms.codec(agreed)
         media = LegMedia(
-            CODECS[codec.name, codec.clock_rate],
-            codec.payload_type or 0,
+            codec,
+            agreed.codec.payload_type or 0,
             agreed.receive_payload_type,
             agreed.telephone_event_receive,
             remote,
@@ -121,6 +123,7 @@ class Call:
             agreed.sends,
             # On hold a phone may send music, which is not for the conference; one that called to send only is a speaker.
             agreed.direction == "sendrecv" or (agreed.direction == "recvonly" and self._speaks_only),
+            terms.ptime_of(agreed, codec),
         )
         if before == (media, self.host):
             return  # a refresh: the sound goes on without a break
@@ -128,10 +131,9 @@ class Call:
         self.leg.set_media(media, host=media_host(self.host), addressed=addressed)
         self._entered = media, self.host
         log.info(
-            "media: {codec}/{rate}, we {direction}, phone at {address}:{port}{doubt}",
+            "media: {codec}, we {direction}, phone at {address}:{port}{doubt}",
             call_id=self.call_id,
-            codec=codec.name,
-            rate=codec.clock_rate,
+            codec=f"{agreed.codec.rtpmap}" + (f" in packets of {media.ptime} ms" if media.ptime != PTIME else ""),
             direction=agreed.direction,
             address=remote[0],
             port=remote[1],

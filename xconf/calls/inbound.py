@@ -13,12 +13,14 @@ from twisted.logger import Logger
 from xconf.calls.access import Access, Route
 from xconf.calls.addresses import UNSPECIFIED, media_host, number_of, plausible
 from xconf.calls.admission import Admission
-from xconf.calls.call import Call, codecs_for
+from xconf.calls.call import Call
 from xconf.calls.identity import caller_of, dialled
+from xconf.calls.terms import Terms
 from xconf.calls.trunk import Trunk
 from xconf.conference.errors import ConferenceError
 from xconf.conference.member import Reason
 from xconf.conference.registry import Conferences
+from xconf.media.catalogue import replied
 from xconf.media.engine import Engine
 from xconf.media.leg import Leg
 from xconf.media.rows import OutOfRows
@@ -154,14 +156,15 @@ class Calls:
         body = sdp_of(request)
         offer = None if body is None else SessionDescription.parse(body)
         conference = self.conferences.find_or_create(route.conference, route.profile)
-        negotiated = None if offer is None else self.negotiate(offer, host, conference.mix.rate)
+        terms = Terms.of(conference)
+        negotiated = None if offer is None else self.negotiate(offer, host, terms)
         remote = negotiated[2].remote_address if negotiated else None
         if remote is not None and not self.believes(remote[0], host):
             remote = None
         leg = self._engine.create_leg(conference.mix, remote, media_host(host))
         # From here on the end of the session, which follows on any fault, frees the leg.
         caller = caller_of(request, trusted=trunk is not None)
-        call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller)
+        call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller, terms)
         self._admission.began(call.host)
         log.info(
             "call from {caller} at {host}{trunk} to {number}: conference {conference}",
@@ -220,7 +223,7 @@ class Calls:
                 description = call.offer()
             else:
                 offer = SessionDescription.parse(event.offer_sdp)
-                description = call.answer(*self.negotiate(offer, call.host, call.leg.plane.rate))
+                description = call.answer(*self.negotiate(offer, call.host, call.terms))
         except (RemoteProtocolError, PortError) as error:
             log.info("session not changed: {error}", call_id=call.call_id, error=error)
             event.session.refuse(error.status if isinstance(error, RemoteProtocolError) else 488, now=now)
@@ -257,12 +260,18 @@ class Calls:
     # What calls ask for
 
     def negotiate(
-        self, offer: SessionDescription, host: str, rate: int
+        self, offer: SessionDescription, host: str, terms: Terms
     ) -> tuple[SessionDescription, SessionDescription, Agreed]:
         """The offer, our answer, yet without our port, and what it agrees on. Raises RemoteProtocolError and PortError."""
         address = self.media_address_for(host)
         answer, agreed = offer_answer.answer(
-            offer, codecs=codecs_for(rate), address=address, port=DISCARD, origin=self.origin(address)
+            offer,
+            codecs=terms.formats,
+            address=address,
+            port=DISCARD,
+            origin=self.origin(address),
+            parameters=replied,
+            ptime=terms.ptime,
         )
         return offer, answer, agreed
 

@@ -19,6 +19,7 @@ from xconf.conference.profile import Profile
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
 from xconf.conference.stream import Stream
+from xconf.media.catalogue import usual
 from xconf.media.sources import Sound, SoundError
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ class Conference:
         self.profile = profile
         self.controls = controls
         self.clock = house.clock
-        self.mix = house.media.create_mix(profile.sample_rate)
+        self.mix = house.media.create_mix(profile.sample_rate, profile.channels)
+        self.codecs = profile.codecs or usual(profile.sample_rate)
         self.started_at = house.clock.seconds()
         self.members: dict[str, Member] = {}
         self.waiting: dict[str, Member] = {}  # in the PIN menu

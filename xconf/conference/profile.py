@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xconf.conference.errors import ConfigError, near
+from xconf.media.catalogue import NAMES, missing
 from xconf.media.leg import Agc
 
 MAX_LEVEL = 1800  # of a voice detector's threshold, and of an automatic gain's target
@@ -80,9 +81,10 @@ class Profile(Keys, frozen=True):
     """What a conference is like. A sound is a file or `tone_stream://…`; an empty one is not played."""
 
     inherit: str | None = None
-    sample_rate: Literal[8000, 16000] = 8000
-    ptime: Literal[20] = 20
-    channels: Literal[1] = 1
+    sample_rate: Literal[8000, 16000, 32000, 48000] = 8000
+    ptime: Literal[10, 20, 30, 40, 60] = 20
+    channels: Literal[1, 2] = 1
+    codecs: tuple[str, ...] = ()
     transcoding: bool = True
     conference_term_timer: Annotated[int, Meta(ge=0, le=86_400)] = 0
     vad: Vad = Vad()
@@ -174,6 +176,19 @@ def check(name: str, profile: Profile) -> None:
         raise ConfigError(("profiles", name, "pin_auth"), "is true, but there is no PIN; give admin_pin or user_pin")
     if profile.admin_pin and profile.admin_pin == profile.user_pin:
         raise ConfigError(("profiles", name, "user_pin"), "is also the admin_pin; they must differ")
+    if fault := _codecs_fault(profile.codecs):
+        raise ConfigError(("profiles", name, "codecs"), fault)
+
+
+def _codecs_fault(codecs: tuple[str, ...]) -> str | None:
+    for codec in codecs:
+        if codec not in NAMES:
+            return f"no codec '{codec}'{near(codec, NAMES)}"
+        if codecs.count(codec) > 1:
+            return f"{codec} is there twice; keep one"
+        if fault := missing(codec):
+            return fault
+    return None
 
 
 def _converted(name: str, values: Mapping[str, Any]) -> Profile:

@@ -39,6 +39,7 @@ def conference_status(conference: Conference) -> Row:
     return {
         **conference_row(conference),
         "flags": conference.flags,
+        "codecs": list(conference.codecs),
         "vad-level": conference.defaults.vad_level,
         "agc": agc_text(conference.defaults.agc_settings),
         "cng-level": profile.cng.level,
@@ -59,6 +60,7 @@ def member_row(member: Member) -> Row:
         "talk": settings.talk,
         "listen": settings.listen,
         "seconds": round(member.conference.clock.seconds() - member.joined_at),
+        "codec": member.leg.media.codec.label if member.leg.media else None,
         "caller": member.caller,
     }
 
@@ -73,6 +75,7 @@ def member_status(member: Member) -> Row:
         "call-id": member.call.call_id,
         "agc": agc_text(gain) if gain else None,
         "playback": member.playing or None,
+        "ptime": member.leg.media.ptime if member.leg.media else None,
         "packets": statistics.packets,
         "lost": statistics.lost,
         "late": statistics.late,

@@ -24,12 +24,14 @@ from xconf.media.plane import Plane
 from xconf.media.receive import NEVER, Receiver
 from xconf.media.reports import Reports
 from xconf.media.rows import OutOfRows, Rows
+from xconf.rtp.fanout import Beat
 from xconf.rtp.ports import MediaPorts
 
 log = logging.getLogger(__name__)
 
 TICK = 0.02
 FILTER_EVERY = 5  # ticks between two looks at the kernel's filters
+MOST_BANKS = 32  # that are kept though nobody hears them
 _LATER = 1 << 60
 
 
@@ -49,7 +51,7 @@ class Engine:
     ) -> None:
         self.ports = ports
         self.counters: Counter[str] = Counter()
-        self.planes: dict[int, Plane] = {}
+        self.planes: dict[tuple[int, int], Plane] = {}  # by rate and channels
         self.receiver = Receiver(capacity)
         self.timelines = Timelines(capacity + 1, rng)
         self.tick_number = 0
@@ -69,7 +71,7 @@ class Engine:
             trusts=trusts,
         )
         self._faults = Faults(self.counters)
-        self._banks: dict[tuple[Codec, int], Bank] = {}
+        self._banks: dict[tuple[Codec, int, Plane], Bank] = {}
         self._heard_from: dict[int, tuple[Bank, int, tuple[int, int, int, int]]] = {}  # leg row -> what it is sent
         self._touched: dict[int, Leg] = {}
         self._told: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
@@ -77,11 +79,11 @@ class Engine:
 
     # What calls and conferences do
 
-    def create_mix(self, rate: int) -> Mix:
+    def create_mix(self, rate: int, channels: int = 1) -> Mix:
         """The sound of a new conference at `rate` Hz."""
-        if rate not in self.planes:
-            self.planes[rate] = Plane(rate, self._capacity, self._rng)
-        return Mix(self.planes[rate], self.timelines)
+        if (rate, channels) not in self.planes:
+            self.planes[rate, channels] = Plane(rate, channels, self._capacity, self._rng)
+        return Mix(self.planes[rate, channels], self.timelines)
 
     def create_leg(self, mix: Mix, remote: tuple[str, int] | None, host: str) -> Leg:
         """A leg for a call into that conference; it hears and says nothing until `set_media` and `attach`.
@@ -122,7 +124,7 @@ class Engine:
             "sounds": sum(plane.used for plane in self.planes.values()),
             "outputs": sum(bank.outputs for bank in self._banks.values()),
             "reports": len(self.reports),
-            "packets_per_tick": sum(port.fanout.count for port in self.ports.ports),
+            "packets_per_tick": sum(port.fanouts.count for port in self.ports.ports),
         }
 
     def statistics(self, leg: Leg) -> LegStatistics:
@@ -134,11 +136,11 @@ class Engine:
         if leg.voice is None or leg.media is None or not self.receiver.reception.received[leg.row]:
             return LegStatistics(silent_for=silent)
         report = self.receiver.reception.report(leg.row)
-        jitter = leg.plane.voices.groups[leg.media.codec.rate].jitter
+        jitter = leg.plane.voices.groups[leg.media.codec.heard].jitter
         return LegStatistics(
             report.received,
             report.lost,
-            report.jitter / leg.media.codec.rate * 1000,
+            report.jitter / leg.media.codec.clock * 1000,
             float(jitter.delay(np.array([leg.voice]))[0]) * 1000,
             int(jitter.lost[leg.voice]),
             int(jitter.late[leg.voice]),
@@ -176,20 +178,19 @@ class Engine:
         assert leg.media is not None
         codec = leg.media.codec
         voices = leg.plane.voices
-        voice = voices.open(leg.row, codec.rate, minus)
-        self.receiver.kind[leg.row] = self.receiver.kind_of(voices.groups[codec.rate], codec)
-        self.receiver.voice[leg.row] = voice
+        voice = voices.open(leg.row, codec.heard, minus)
+        self.receiver.open(leg.row, voice, voices.groups[codec.heard], codec)
         leg.port.stale = True
         self.receiver.reception.reset(leg.row)
         return voice
 
     def close_voice(self, leg: Leg) -> None:
         assert leg.media is not None and leg.voice is not None
-        self.receiver.voice[leg.row] = -1
+        self.receiver.close(leg.row)
         leg.port.stale = True
         if leg.speaking and leg.on_talk is not None:
             self._told.append((leg.on_talk, (False,)))
-        leg.plane.voices.close(leg.voice, leg.media.codec.rate)
+        leg.plane.voices.close(leg.voice, leg.media.codec.heard)
 
     def forget(self, leg: Leg) -> None:
         """The leg is closed: its address is free at once, its row when the next tick has taken it off the fan-out."""
@@ -230,11 +231,12 @@ class Engine:
             with kept("mix"):
                 self._mix(plane)
         self._sync()
-        for (_, rate), bank in self._banks.items():
+        due: set[Beat] = set()
+        for bank in self._banks.values():
             with kept("encode"):
-                bank.encode(self.planes[rate].pcm, self.timelines, self.tick_number)
+                due.update(bank.encode(self.timelines, self.tick_number))
         with kept("send"):
-            self.ports.send()
+            self.ports.send(due)
         with kept("reports"):
             self.reports.run(self._legs, self.ports, self.receiver, self.tick_number, wall)
 
@@ -294,34 +296,45 @@ class Engine:
         wanted = self._wanted(leg)
         if had is not None and wanted is not None and had[0] is wanted[0] and had[2] == wanted[1]:
             return
-        fanout = leg.port.fanout
-        if had is not None:
-            del self._heard_from[row]
-            had[0].release(had[1])
+        fanouts = leg.port.fanouts
         if wanted is None:
-            fanout.discard(row)
+            fanouts.discard(row)
+            self._release(row)
             return
         bank, key = wanted
         try:
-            output = bank.acquire(*key)
+            output = bank.acquire(*key, before=had[1] if had is not None and had[0] is bank else None)
         except OutOfRows:
-            fanout.discard(row)
+            fanouts.discard(row)
             raise
+        finally:
+            self._release(row)
         self._heard_from[row] = bank, output, key
-        if row in fanout:
-            fanout.point(row, bank.iov(output))
-        else:
-            fanout.add(row, self._addresses.name(row), bank.iov(output))
+        fanouts.point(row, self._addresses.name(row), bank.beats, bank.iovs(output))
+
+    def _release(self, row: int) -> None:
+        """The leg gives back the output that it was sent."""
+        had = self._heard_from.pop(row, None)
+        if had is not None:
+            had[0].release(had[1])
+
+    def _drop_banks(self) -> None:
+        """Banks that nobody hears go when there are many, for phones may ask for codecs with all kinds of parameters."""
+        if len(self._banks) >= MOST_BANKS:
+            self._banks = {key: bank for key, bank in self._banks.items() if bank.outputs}
 
     def _wanted(self, leg: Leg) -> tuple[Bank, tuple[int, int, int, int]] | None:
         """The output that the leg is to be sent; None: nothing (closed, on hold, or nobody knows where to)."""
         media: LegMedia | None = leg.media
         if leg.closed or media is None or not media.sends or leg.latched is None:
             return None
-        key = media.codec, leg.plane.rate
-        if key not in self._banks:
-            self._banks[key] = Bank(media.codec, leg.plane.rate, self._capacity)
-        return self._banks[key], (leg.source(), leg.timeline, media.payload_type, leg.listen_gain)
+        plane = leg.plane
+        bank = self._banks.get((media.codec, media.ptime, plane))
+        if bank is None:
+            self._drop_banks()
+            bank = Bank(media.codec, media.ptime, plane, self._capacity)
+            self._banks[media.codec, media.ptime, plane] = bank
+        return bank, (leg.source(), leg.timeline, media.payload_type, leg.listen_gain)
 
     def close(self) -> None:
         """Closes the ports; calls are over before."""

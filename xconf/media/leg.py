@@ -33,7 +33,10 @@ class Agc:
 
 @dataclass(frozen=True, slots=True)
 class LegMedia:
-    """What offer and answer agreed on. Payload types: to send with, and to expect; None: no telephone-events."""
+    """What offer and answer agreed on. Payload types: to send with, and to expect; None: no telephone-events.
+
+    ptime: ms of sound in each packet that we send, one of PTIMES.
+    """
 
     codec: Codec
     payload_type: int
@@ -43,6 +46,7 @@ class LegMedia:
     remote_rtcp: Address
     sends: bool = True  # we send to the phone
     receives: bool = True  # the phone sends to us, and may be heard
+    ptime: int = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ class Mix:
         return self.plane.rate
 
     @property
+    def channels(self) -> int:
+        """1, or 2 of a conference in stereo."""
+        return self.plane.channels
+
+    @property
     def comfort_noise(self) -> int:
         """Mean absolute sample of the noise heard while nobody speaks; 0 = none."""
         return self._noise

@@ -1,4 +1,4 @@
-"""The packets of a tick: each distinct output is encoded once, into one packet that any number of legs share."""
+"""The packets of a tick: each distinct output is encoded once, into packets that any number of legs share."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import numpy.typing as npt
 
 from xconf.media.codecs import Codec
 from xconf.media.levels import scale, step_gain
-from xconf.media.resample import Resamplers
+from xconf.media.pace import Pace
+from xconf.media.plane import Plane
+from xconf.media.resample import Resamplers, with_channels
 from xconf.media.rows import Rows
+from xconf.rtp.fanout import Beat
 
 HEADER = 12
 IOVEC = np.dtype([("base", "u8"), ("length", "u8")])
@@ -48,38 +51,56 @@ class Timelines:
 
 
 class Bank:
-    """The packets of one codec and one rate of conferences. A row is one distinct output, see Key."""
+    """The packets of one codec and packet time (ms), for the conferences of a plane, and `capacity` legs.
 
-    def __init__(self, codec: Codec, rate: int, capacity: int) -> None:
+    A row is one distinct output, see Key.
+    """
+
+    def __init__(self, codec: Codec, ptime: int, plane: Plane, capacity: int) -> None:
+        capacity += 1  # a leg that changes to another output takes that one before it gives back what it had
         self.codec = codec
+        self.encoded = 0
+        self._plane = plane
         self._rows = Rows(capacity, f"{codec.name} outputs")
-        self._resamplers = Resamplers(rate, codec.rate, capacity)
-        self._packets = np.zeros((capacity, HEADER + codec.frame_octets), np.uint8)
-        self._iov = np.zeros(capacity, IOVEC)
-        self._iov_address: int = self._iov.ctypes.data
-        self._packets_address: int = self._packets.ctypes.data
+        self._resamplers = Resamplers(plane.rate, codec.rate, capacity, codec.channels)
+        self._pace = Pace(ptime, codec.rate * codec.channels // 1000, capacity)
+        self._encoder = codec.encoder()
+        self._step = codec.clock * ptime // 1000
+        # Of a packet time below the tick's there are several packets a tick; each has a beat of its own.
+        self._packets = np.zeros((self._pace.parts, capacity, HEADER + codec.room(ptime)), np.uint8)
+        self._iov = np.zeros((self._pace.parts, capacity), IOVEC)
+        self._packet_addresses: list[int] = [packets.ctypes.data for packets in self._packets]
+        self._iov_addresses: list[int] = [iov.ctypes.data for iov in self._iov]
+        self.beats: tuple[Beat, ...] = tuple((ptime, part) for part in range(self._pace.parts))
         self._source = np.zeros(capacity, np.int64)
         self._timeline = np.zeros(capacity, np.int64)
         self._gain = np.ones(capacity, np.float32)
         self._rows_by_key: dict[Key, int] = {}
         self._users: dict[int, tuple[Key, int]] = {}  # row -> its key, how many legs hear it
         self._active: Ints | None = None
-        self.encoded = 0
 
     @property
     def outputs(self) -> int:
         """Distinct outputs that somebody hears now."""
         return len(self._users)
 
-    def acquire(self, source: int, timeline: int, payload_type: int, gain: int) -> int:
-        """The row of that output; to be given back with `release`. gain: step. Raises OutOfRows."""
+    def acquire(self, source: int, timeline: int, payload_type: int, gain: int, *, before: int | None = None) -> int:
+        """The row of that output; to be given back with `release`. gain: step. Raises OutOfRows.
+
+        before: the row that its listener has heard until now, on which the new one follows.
+        """
         key = (source, timeline, payload_type, gain)
         row = self._rows_by_key.get(key)
         if row is None:
             row = self._rows_by_key[key] = self._rows.take()
             self._source[row], self._timeline[row], self._gain[row] = source, timeline, step_gain(gain)
-            self._packets[row, 0:2] = _VERSION, payload_type
-            self._iov[row] = self._packets_address + row * self._packets.shape[1], self._packets.shape[1]
+            width = self._packets.shape[2]
+            for part, address in enumerate(self._packet_addresses):
+                self._packets[part, row, 0:2] = _VERSION, payload_type
+                self._iov[part, row] = address + row * width, width
+            if before is not None:
+                for state in (self._resamplers, self._pace, self._encoder):
+                    state.follow(row, before)
             self._users[row] = key, 0
             self._active = None
         self._users[row] = key, self._users[row][1] + 1
@@ -92,28 +113,42 @@ class Bank:
             self._users[row] = key, users - 1
             return
         del self._users[row], self._rows_by_key[key]
-        self._resamplers.drop(row)
+        for state in (self._resamplers, self._pace, self._encoder):
+            state.drop(row)
         self._rows.give(row)
         self._active = None
 
-    def iov(self, row: int) -> int:
-        """The address of the row's iovec."""
-        return self._iov_address + row * IOVEC.itemsize
+    def iovs(self, row: int) -> list[int]:
+        """The addresses of the row's iovecs, one for each of the bank's beats."""
+        return [address + row * IOVEC.itemsize for address in self._iov_addresses]
 
-    def encode(self, pcm: Samples, timelines: Timelines, tick: int) -> None:
-        """Fill the packets of all rows. pcm: int16[sources, samples], the plane's sources."""
+    def encode(self, timelines: Timelines, tick: int) -> tuple[Beat, ...]:
+        """Fill the packets of all rows from the plane's sources; returns the beats that are due."""
         if self._active is None:
             self._active = np.array(sorted(self._users), np.int64)
         rows = self._active
         if not len(rows):
-            return
-        frames = self._resamplers.run(rows, scale(pcm[self._source[rows]], self._gain[rows]))
+            return ()
+        frames = scale(self._plane.pcm[self._source[rows]], self._gain[rows])
+        frames = self._resamplers.run(rows, with_channels(frames, self._plane.channels, self.codec.channels))
+        number = self._pace.first(tick)
+        count = 0
+        for count, sound in enumerate(self._pace.cut(rows, frames, tick), 1):
+            self._fill(count - 1, rows, sound, timelines, number + count - 1)
+        self.encoded += count * len(rows)
+        return self.beats[:count]
+
+    def _fill(self, part: int, rows: Ints, sound: Samples, timelines: Timelines, number: int) -> None:
+        """Packet `number` of the rows' time lines."""
         line = self._timeline[rows]
         header = np.empty((len(rows), 10), np.uint8)
-        header[:, 0:2] = (timelines.sequence[line] + tick).astype(">u2").view(np.uint8).reshape(-1, 2)
-        stamp = timelines.timestamp[line] + tick * (self.codec.rate // 50)
+        header[:, 0:2] = (timelines.sequence[line] + number).astype(">u2").view(np.uint8).reshape(-1, 2)
+        stamp = timelines.timestamp[line] + number * self._step
         header[:, 2:6] = (stamp & 0xFFFFFFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
         header[:, 6:10] = timelines.ssrc[line].astype(">u4").view(np.uint8).reshape(-1, 4)
-        self._packets[rows, 2:HEADER] = header
-        self._packets[rows, HEADER:] = self.codec.encode(frames)
-        self.encoded += len(rows)
+        payloads, lengths = self._encoder.encode(rows, sound)
+        packets = self._packets[part]
+        packets[rows, 2:HEADER] = header
+        packets[rows, HEADER:] = payloads
+        if lengths is not None:
+            self._iov["length"][part, rows] = HEADER + lengths

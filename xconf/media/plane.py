@@ -1,4 +1,4 @@
-"""All conferences of one sampling rate: their voices, what is played to them, and the sources that listeners hear.
+"""All conferences of one sampling rate and number of channels: their voices, what is played to them, and the sources that listeners hear.
 
 A *source* is a row of `pcm`, this tick's frame of something that can be heard: silence (row 0), a conference's mix, the
 mix without one voice, or a player. Outputs encode sources; legs share outputs.
@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from xconf.media.resample import with_channels
 from xconf.media.rows import Rows
 from xconf.media.sources import Sound
 from xconf.media.voices import Voices
@@ -53,12 +54,16 @@ class Player:
 
 
 class Plane:
-    """The conferences of one rate on this node: at most `capacity` legs, and one conference more."""
+    """The conferences of one rate on this node: at most `capacity` legs, and one conference more.
 
-    def __init__(self, rate: int, capacity: int, rng: np.random.Generator) -> None:
+    samples: of a frame, all channels together; those of one moment lie side by side.
+    """
+
+    def __init__(self, rate: int, channels: int, capacity: int, rng: np.random.Generator) -> None:
         self.rate = rate
-        self.samples = rate // 50
-        self.voices = Voices(rate, capacity)
+        self.channels = channels
+        self.samples = rate // 50 * channels
+        self.voices = Voices(rate, channels, capacity)
         # Silence; a mix without its voice and what is played to it for each leg; a mix and music for each conference.
         sources = 1 + 2 * capacity + 2 * (capacity + 1)
         self._rows = Rows(sources, "sounds at once", first=1)
@@ -160,6 +165,8 @@ class Plane:
         for player in tuple(self._players):
             try:
                 frame = player.sound.read()
+                if frame is not None and len(frame) * self.channels == self.samples:
+                    frame = with_channels(frame, 1, self.channels)
                 if frame is not None and frame.shape != (self.samples,):
                     raise ValueError(f"a frame of {frame.shape} samples, where {self.samples} are due")
             except Exception:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.media.codecs import Codec
-from xconf.media.voices import VoiceGroup
+from xconf.media.decoding import Kind
+from xconf.media.voices import Heard, VoiceGroup
 from xconf.rtp.packet import Headers, headers
 from xconf.rtp.ports import Batch
 from xconf.rtp.reception import Reception
@@ -21,7 +22,6 @@ NEVER = -1
 STRAYS_PER_BATCH = 32  # packets of unknown sources that are looked at; the others are only counted
 EVENTS_PER_BATCH, EVENTS_PER_LEG = 512, 16
 SHAPES_PER_BATCH = 16  # different packet lengths in a batch, beyond which each leg may have one
-SHORTEST_PACKET = 0.005  # s of sound
 
 
 @dataclass(slots=True)
@@ -46,9 +46,11 @@ class Receiver:
         self.ssrc = np.zeros(capacity, np.uint32)
         self.last = np.full(capacity, NEVER)  # tick of the last packet
         self.reception = Reception(capacity)
-        self.kinds: list[tuple[VoiceGroup, Codec] | None] = [None]
-        self.rates = np.array([8000])  # Hz, of each kind
+        self.kinds: list[Kind | None] = [None]
+        self.clocks = np.array([8000])  # Hz, of each kind
+        self.ordered = np.array([False])  # of each kind: see `Kind`
         self.counters: Counter[str] = Counter()
+        self._numbers: dict[tuple[VoiceGroup, str, Heard], int] = {}
 
     def forget(self, leg: int) -> None:
         """The row is free."""
@@ -56,12 +58,24 @@ class Receiver:
         self.event_type[leg] = -1
         self.last[leg] = NEVER
 
-    def kind_of(self, group: VoiceGroup, codec: Codec) -> int:
-        """The number of that pair in the column `kind`."""
-        if (group, codec) not in self.kinds:
-            self.kinds.append((group, codec))
-            self.rates = np.append(self.rates, codec.rate)
-        return self.kinds.index((group, codec))
+    def open(self, leg: int, voice: int, group: VoiceGroup, codec: Codec) -> None:
+        """The leg's packets are of that codec, and go to a voice of that group."""
+        key = group, codec.name, codec.heard
+        if key not in self._numbers:
+            self._numbers[key] = len(self.kinds)
+            kind = Kind(group, codec, self.counters)
+            self.kinds.append(kind)
+            self.clocks = np.append(self.clocks, codec.clock)
+            self.ordered = np.append(self.ordered, kind.ordered)
+        self.kind[leg] = self._numbers[key]
+        self.voice[leg] = voice
+
+    def close(self, leg: int) -> None:
+        """The leg has no voice any more."""
+        kind, voice = self.kinds[self.kind[leg]], int(self.voice[leg])
+        if kind is not None and voice >= 0:
+            kind.drop(voice)
+        self.voice[leg] = -1
 
     def run(
         self, batch: Batch, tick: int, latch: Callable[[int, int], int | None]
@@ -122,19 +136,23 @@ class Receiver:
         for kind in np.unique(self.kind[changed]).tolist():
             entry = self.kinds[kind]
             if entry is not None:
-                entry[0].jitter.new_source(self.voice[changed[self.kind[changed] == kind]])
+                entry.new_source(self.voice[changed[self.kind[changed] == kind]])
 
     def _note(self, head: Headers, leg: Ints, rows: Ints, audio: Ints, batch: Batch, tick: int) -> None:
         """Statistics of all packets, those of sound among them."""
         if len(rows):
             self.reception.note(leg[rows], head.sequence[rows].astype(np.int64))
         if len(audio):
-            arrived = (tick * 0.02 - batch.age[audio]) * self.rates[self.kind[leg[audio]]]
+            arrived = (tick * 0.02 - batch.age[audio]) * self.clocks[self.kind[leg[audio]]]
             self.reception.note_transit(leg[audio], arrived - head.timestamp[audio])
 
     def _store(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
         if not len(rows):
             return
+        ordered = self.ordered[self.kind[leg[rows]]]
+        if ordered.any():
+            self._store_ordered(batch, head, leg, rows[ordered])
+            rows = rows[~ordered]
         shape = self.kind[leg[rows]] << 32 | head.payload_offset[rows] << 16 | head.payload_length[rows]
         shapes = np.unique(shape)
         if len(shapes) > SHAPES_PER_BATCH:
@@ -149,21 +167,16 @@ class Receiver:
             alike = rows[shape == value]
             kind = self.kinds[value >> 32]
             if kind is not None:
-                part = slice(value >> 16 & 0xFFFF, (value >> 16 & 0xFFFF) + (value & 0xFFFF))
-                self._decode(kind, batch, head, self.voice[leg[alike]], alike, part)
+                start, length = value >> 16 & 0xFFFF, value & 0xFFFF
+                payload = batch.data[alike, start : start + length]
+                kind.store(self.voice[leg[alike]], head.timestamp[alike].astype(np.int64), payload, batch.age[alike])
 
-    def _decode(
-        self, kind: tuple[VoiceGroup, Codec], batch: Batch, head: Headers, voice: Ints, rows: Ints, payload: slice
-    ) -> None:
-        """Packets of one codec and one shape, into the rings."""
-        group, codec = kind
-        length = payload.stop - payload.start
-        samples, rest = divmod(length, codec.octets)
-        if rest or not codec.rate * SHORTEST_PACKET <= samples <= group.jitter.longest:
-            self.counters["odd_length"] += len(rows)
-            return
-        sound = codec.decode(batch.data[rows, payload])
-        group.jitter.insert(voice, head.timestamp[rows].astype(np.int64), sound, batch.age[rows])
+    def _store_ordered(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
+        number = self.kind[leg[rows]]
+        for each in np.unique(number).tolist():
+            kind, alike = self.kinds[each], rows[number == each]
+            if kind is not None:
+                kind.store_ordered(batch, head, self.voice[leg[alike]], alike)
 
 
 def _turn(legs: Ints) -> Ints:

@@ -103,9 +103,9 @@ class Reports:
         if leg.media.sends:
             codec = leg.media.codec
             sent = tick - known.first_tick
-            stamp = self._timelines.rtp_time(leg.timeline, tick, codec.rate)
+            stamp = self._timelines.rtp_time(leg.timeline, tick, codec.clock)
             report = SenderReport(
-                ssrc, ntp_time(wall), stamp, sent & 0xFFFFFFFF, sent * codec.frame_octets & 0xFFFFFFFF, blocks
+                ssrc, ntp_time(wall), stamp, sent & 0xFFFFFFFF, sent * codec.room(20) & 0xFFFFFFFF, blocks
             )
         return [report, SourceDescription(((ssrc, self._cname),))]
 

@@ -25,7 +25,10 @@ class Sound(Protocol):
     """A producer of sound at a rate fixed when it was made."""
 
     def read(self) -> Samples | None:
-        """The next frame, int16[rate // 50]; None when it is over (the last frame is padded with silence)."""
+        """The next frame, int16[rate // 50]; None when it is over (the last frame is padded with silence).
+
+        In conferences with two channels a frame may also have both, side by side: int16[2 * rate // 50].
+        """
 
 
 class Clip:

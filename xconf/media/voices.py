@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, splice
 from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, scale
-from xconf.media.resample import Resamplers
+from xconf.media.resample import Resamplers, with_channels
 from xconf.media.rows import Rows
 from xconf.rtp.jitter import IDLE, JitterBuffers
 
@@ -18,15 +18,22 @@ ALIKE = 0.8  # likeness from which two frames are made one without being noticed
 SHRUNK_PER_TICK = 16
 TRIES = 50  # ticks for which such frames are waited for
 
+Heard = tuple[int, int, int]
+"""What packets are decoded to: rate (Hz), clock of the RTP time line (Hz), channels."""
+
 
 class VoiceGroup:
-    """The voices whose codec works at one rate, in conferences of a given rate."""
+    """The voices whose sound comes in one way, in conferences of a given rate and number of channels."""
 
-    def __init__(self, codec_rate: int, rate: int, capacity: int) -> None:
-        self.jitter = JitterBuffers(capacity, codec_rate)
+    def __init__(self, heard: Heard, rate: int, channels: int, mute: npt.NDArray[np.bool_]) -> None:
+        capacity = len(mute)
+        codec_rate, clock, self._channels = heard
+        self.mute = mute
+        self.jitter = JitterBuffers(capacity, codec_rate, clock, self._channels)
         self.members: set[int] = set()
-        self._resamplers = Resamplers(codec_rate, rate, capacity)
-        self._recent = np.zeros((capacity, 2, codec_rate // 50), np.int16)  # the last two frames that were there
+        self._wanted_channels = channels
+        self._resamplers = Resamplers(codec_rate, rate, capacity, self._channels)
+        self._recent = np.zeros((capacity, 2, self.jitter.frame), np.int16)  # the last two frames that were there
         self._turn = np.zeros(capacity, np.int64)
         self._tries = np.zeros(capacity, np.int64)
         self._concealed = np.full(capacity, FADE_FRAMES)
@@ -45,7 +52,7 @@ class VoiceGroup:
         self._order = None
 
     def read(self, tick: int, speaking: npt.NDArray[np.bool_]) -> tuple[Ints, Samples]:
-        """The voices and their frames of this tick, int16[n, rate // 50]: concealed where lost, zero where silent."""
+        """The voices and their frames of this tick, int16[n, rate // 50 * channels]: concealed where lost, zero where silent."""
         if self._order is None:
             self._order = np.array(sorted(self.members), np.int64)
         voices = self._order
@@ -57,7 +64,8 @@ class VoiceGroup:
         good = voices[there]
         self._recent[good, self._turn[good]] = frames[there]
         self._turn[good] ^= 1
-        return voices, self._resamplers.run(voices, frames)
+        frames = self._resamplers.run(voices, frames)
+        return voices, with_channels(frames, self._channels, self._wanted_channels)
 
     def _mend(
         self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], speaking: npt.NDArray[np.bool_]
@@ -66,19 +74,18 @@ class VoiceGroup:
         frames[~there] = 0
         concealed = self._concealed[voices]
         odd = np.flatnonzero((concealed > 0) & there | (concealed < FADE_FRAMES) & ~there & speaking[voices])
-        samples = frames.shape[1]
+        samples = frames.shape[1] // self._channels
         for at in odd[:CONCEALED_PER_TICK].tolist():
             voice, count = int(voices[at]), int(concealed[at])
             history = self._history(voice)
             if not there[at]:
-                frames[at] = conceal(history, self._rate, count)
+                frames[at] = conceal(history, self._rate, count, self._channels)
             elif count < FADE_FRAMES:
                 fade = 1.0 - count / FADE_FRAMES
-                frames[at] = join(
-                    continuation(history, self._rate, samples, count * samples) * fade, frames[at], self._rate
-                )
+                before = continuation(history, self._rate, samples, count * samples, self._channels) * fade
+                frames[at] = join(before, frames[at], self._rate, self._channels)
             else:
-                frames[at] = join(np.zeros(samples, np.float32), frames[at], self._rate)
+                frames[at] = join(np.zeros(frames.shape[1], np.float32), frames[at], self._rate, self._channels)
         self._concealed[voices] = np.where(there, 0, np.minimum(concealed + 1, FADE_FRAMES))
 
     def _history(self, voice: int) -> Samples:
@@ -97,7 +104,7 @@ class VoiceGroup:
         for index in np.flatnonzero(whole & there[at]).tolist():
             voice = roomy[index : index + 1]
             self._tries[voice] += 1
-            frame, left_out, likeness = splice(frames[at[index]], following[index])
+            frame, left_out, likeness = splice(frames[at[index]], following[index], self._channels)
             if likeness >= ALIKE or self._tries[voice] > TRIES:
                 frames[at[index]] = frame
                 self._tries[voice] = 0
@@ -107,11 +114,10 @@ class VoiceGroup:
 class Voices:
     """All voices of one plane. Columns are set by their legs; `speaking` is what the last tick found."""
 
-    def __init__(self, rate: int, capacity: int) -> None:
-        self.rate = rate
-        self._capacity = capacity
+    def __init__(self, rate: int, channels: int, capacity: int) -> None:
+        self._rate, self._channels = rate, channels
         self._rows = Rows(capacity, "speakers")
-        self.groups: dict[int, VoiceGroup] = {}
+        self.groups: dict[Heard, VoiceGroup] = {}
         self.mix = np.full(capacity, -1, np.int64)  # source row of the conference's mix, -1: none
         self.minus = np.zeros(capacity, np.int64)  # source row of the mix without this voice
         self.leg = np.zeros(capacity, np.int64)
@@ -132,7 +138,7 @@ class Voices:
         """The voices in use."""
         return [voice for group in self.groups.values() for voice in group.members]
 
-    def open(self, leg: int, codec_rate: int, minus: int) -> int:
+    def open(self, leg: int, heard: Heard, minus: int) -> int:
         """A row for a leg that may be heard. Raises OutOfRows."""
         voice = self._rows.take()
         self.mix[voice], self.minus[voice], self.leg[voice] = -1, minus, leg
@@ -141,13 +147,13 @@ class Voices:
         self.threshold[voice] = self._hang[voice] = 0
         self.agc[:, voice] = 0
         self._loudness[voice] = 0.0
-        if codec_rate not in self.groups:
-            self.groups[codec_rate] = VoiceGroup(codec_rate, self.rate, self._capacity)
-        self.groups[codec_rate].add(voice)
+        if heard not in self.groups:
+            self.groups[heard] = VoiceGroup(heard, self._rate, self._channels, self.mute)
+        self.groups[heard].add(voice)
         return voice
 
-    def close(self, voice: int, codec_rate: int) -> None:
-        self.groups[codec_rate].remove(voice)
+    def close(self, voice: int, heard: Heard) -> None:
+        self.groups[heard].remove(voice)
         self.mix[voice] = -1
         self.speaking[voice] = False
         self._rows.give(voice)
@@ -157,7 +163,7 @@ class Voices:
         parts = [group.read(tick, self.speaking) for group in self.groups.values() if group.members]
         if not parts:
             none = np.zeros(0, np.int64)
-            return none, np.zeros((0, self.rate // 50), np.int16), none
+            return none, np.zeros((0, self._rate // 50 * self._channels), np.int16), none
         voices = np.concatenate([part[0] for part in parts])
         frames = np.concatenate([part[1] for part in parts])
         playing = np.concatenate([g.jitter.held[p[0]] < IDLE for g, p in zip(self._busy(), parts, strict=True)])

@@ -98,11 +98,13 @@ class Recorder:
     """Puts sound where its RTP timestamp says, so that what was lost is silence, and late packets still find their place.
 
     The recording begins with `started` (monotonic seconds), the answer of the call. A source that begins another time
-    line (a new SSRC, or timestamps that leap) goes on where the clock is.
+    line (a new SSRC, or timestamps that leap) goes on where the clock is. clock: Hz, of the timestamps, where it is not
+    the sound's rate.
     """
 
-    def __init__(self, rate: int, started: float) -> None:
+    def __init__(self, rate: int, started: float, *, clock: int | None = None) -> None:
         self.rate = rate
+        self._clock = clock or rate
         self._started = started
         self._samples = np.zeros(rate * 10, np.int16)
         self._end = 0
@@ -123,7 +125,7 @@ class Recorder:
         by_clock = round((now - self._started) * self.rate)
         if self._anchor is not None and self._anchor[0] == ssrc:
             _, anchored, position = self._anchor
-            position += distance(timestamp, anchored, 32)
+            position += distance(timestamp, anchored, 32) * self.rate // self._clock
             if abs(position - by_clock) <= _LARGEST_JUMP * self.rate:
                 return position
         self._anchor = ssrc, timestamp, by_clock

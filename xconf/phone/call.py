@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from xconf.media.codecs import CODECS
+from xconf.media.catalogue import codec_of, formats, replied
+from xconf.media.codecs import PCMU
 from xconf.phone.audio import Recorder, SoundFactory, silence
 from xconf.phone.info import InfoKeys
 from xconf.phone.options import Keys
@@ -28,6 +29,9 @@ from xconf.sip.sdp import Origin, SessionDescription, revised
 if TYPE_CHECKING:
     from xconf.sip.session import Session
 
+RATE = 48000
+"""Hz: as well as the phone can hear and speak, where the codec leaves the choice to it."""
+
 PATIENCE = 4.0
 """Seconds without any answer after which the phone says so."""
 
@@ -38,12 +42,13 @@ def _silent(happening: Happening) -> None:
 
 @dataclass(slots=True, frozen=True)
 class CallSettings:
-    """What a call is to do. `codecs` as (name, clock rate), preferred first; `keys` and `duration` count from the answer.
+    """What a call is to do. `codecs` by their names in the catalogue, preferred first; `ptime` in ms; `keys` and `duration` count from the answer.
 
     `on_arrival` is called with the arrival (monotonic seconds) of each RTP packet.
     """
 
-    codecs: tuple[tuple[str, int], ...] = (("PCMU", 8000), ("PCMA", 8000))
+    codecs: tuple[str, ...] = ("pcmu", "pcma")
+    ptime: int = 20
     sound: SoundFactory = silence
     record: bool = False
     keys: tuple[Keys, ...] = ()
@@ -93,13 +98,15 @@ class PhoneCall:
     def _codecs(self) -> list[Codec]:
         """All at first; then the one agreed on, for sound sources and recordings are made for its rate."""
         if self.agreed is not None:
-            return [Codec(self.agreed.codec.name, self.agreed.codec.clock_rate)]
-        return [Codec(name, rate) for name, rate in self._settings.codecs]
+            agreed = self.agreed.codec
+            return [each for each in formats(self._settings.codecs, RATE, 1) if each.rtpmap == agreed.rtpmap]
+        return formats(self._settings.codecs, RATE, 1)
 
     def offer(self) -> bytes:
         """Our session description, when it is ours to begin."""
         address, port = self._ports.address, self._ports.port
-        return self._describe(offer_answer.offer(self._codecs(), address, port, origin=self._origin))
+        ptime = self._settings.ptime
+        return self._describe(offer_answer.offer(self._codecs(), address, port, origin=self._origin, ptime=ptime))
 
     def answer(self, sdp: bytes) -> bytes:
         """Our answer to theirs. Raises RemoteProtocolError when there is nothing in common."""
@@ -109,6 +116,8 @@ class PhoneCall:
             address=self._ports.address,
             port=self._ports.port,
             origin=self._origin,
+            parameters=replied,
+            ptime=self._settings.ptime,
         )
         self._agree(agreed)
         return self._describe(answer)
@@ -144,9 +153,9 @@ class PhoneCall:
         self.media.direct(self.agreed.remote_address, self.agreed.remote_rtcp, sends=sends)
 
     def _start_media(self, agreed: Agreed) -> MediaSession:
-        codec = CODECS[agreed.codec.name, agreed.codec.clock_rate]
+        codec = codec_of(agreed.codec, RATE, 1)
         if self._settings.record:
-            self.recorder = Recorder(codec.rate, self._monotonic())
+            self.recorder = Recorder(codec.rate, self._monotonic(), clock=codec.clock)
         sender = Sender(codec, self._settings.sound(codec.rate), self._rng)
         receiver = Receiver(codec, self.recorder)
         receiver.on_sound, receiver.on_digit = self._sound, lambda digit: self.digit_heard(digit, "rfc4733")
@@ -275,7 +284,7 @@ class PhoneCall:
     def summary(self) -> Summary:
         """The numbers until now."""
         answered, media = self._answered_at, self.media
-        receiver = media.receiver if media else Receiver(CODECS["PCMU", 8000], None)
+        receiver = media.receiver if media else Receiver(PCMU, None)
         totals, level = receiver.totals(), receiver.level
         return Summary(
             answered_after=answered - self._began if answered is not None else None,

@@ -10,10 +10,11 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks
 
+from xconf.media.catalogue import codec_of, formats
 from xconf.media.sources import SoundError
 from xconf.phone.arrivals import Arrivals
 from xconf.phone.audio import SoundFactory, file, silence, tones
-from xconf.phone.call import CallSettings, PhoneCall
+from xconf.phone.call import RATE, CallSettings, PhoneCall
 from xconf.phone.options import Options, parse
 from xconf.phone.outcome import Outcome
 from xconf.phone.phone import Phone, own_address, resolve
@@ -104,6 +105,7 @@ class Command:
         options = self._options
         return CallSettings(
             codecs=options.codecs,
+            ptime=options.ptime,
             sound=self._sound,
             record=options.record is not None,
             keys=options.keys,
@@ -180,5 +182,6 @@ def _uri(text: str) -> URI:
 
 def _sound(options: Options) -> SoundFactory:
     if options.play is not None:
-        return file(options.play, {rate for _, rate in options.codecs}, loop=options.loop)
+        rates = {codec_of(format, RATE, 1).rate for format in formats(options.codecs, RATE, 1)}
+        return file(options.play, rates, loop=options.loop)
     return tones(options.tones, options.level) if options.tones else silence

@@ -14,9 +14,8 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import LoopingCall, deferLater
 
-from xconf.media.codecs import CODECS
 from xconf.phone.load_calls import LoadCalls
-from xconf.phone.load_media import LoadMedia
+from xconf.phone.load_media import LoadMedia, codec_named
 from xconf.phone.load_options import LoadOptions, loopback_addresses, parse
 from xconf.phone.load_report import Goodbyes, Window, make_result
 from xconf.phone.phone import own_address, resolve
@@ -124,7 +123,7 @@ class Load:
             self._reactor,
             addresses,
             options.calls,
-            CODECS[options.codec],
+            codec_named(options.codec),
             np.random.default_rng(),
             speaks=np.array([caller < options.speakers for caller in callers]),
             expects=np.array([options.heard_by(caller) > 0 for caller in callers]),

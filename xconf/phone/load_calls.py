@@ -12,6 +12,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from xconf.media.catalogue import formats, replied
+from xconf.phone.call import RATE
 from xconf.phone.load_media import LoadMedia
 from xconf.phone.load_options import LoadOptions
 from xconf.phone.metronome import Metronome
@@ -20,7 +22,7 @@ from xconf.sip import offer_answer
 from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import AnswerArrived, Answered, Cause, Ended, Offered
 from xconf.sip.flow import Flow
-from xconf.sip.offer_answer import Agreed, Codec
+from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import Origin, SessionDescription, revised
 from xconf.sip.session import Session
 from xconf.sip.status import phrase
@@ -66,7 +68,7 @@ class LoadCalls:
         self._clock, self._monotonic = clock, monotonic
         self._sip, self._media, self._options = sip, media, options
         self._flows = {local[0]: Flow("udp", local, remote) for _, local in sip.listeners}
-        self._codec = Codec(*options.codec)
+        (self._codec,) = formats([options.codec], RATE, 1)
         self._rng = rng
         self._credentials = (options.user, options.password) if options.user is not None else None
         self._calls: dict[int, LoadCall] = {}
@@ -200,7 +202,12 @@ class LoadCalls:
                 return
             theirs = SessionDescription.parse(event.offer_sdp)
             answer, call.agreed = offer_answer.answer(
-                theirs, codecs=[self._codec], address=address, port=port, origin=call.offered.origin
+                theirs,
+                codecs=[self._codec],
+                address=address,
+                port=port,
+                origin=call.offered.origin,
+                parameters=replied,
             )
         except RemoteProtocolError:
             event.session.refuse(488, now=now)

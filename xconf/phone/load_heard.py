@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xconf.media.codecs import Codec
+from xconf.media.codecs import Codec, Packet, SampleCodec
 from xconf.phone.audio import FULL_SCALE, SOUND_LEVEL
 from xconf.rtp.packet import HEADER_SIZE, headers
 
@@ -61,6 +61,7 @@ class Heard:
     def __init__(self, capacity: int, codec: Codec, expects: Bools) -> None:
         self.malformed = 0
         self._codec = codec
+        self._decoder = codec.decoder()
         self._expects = expects
         self._open, self._started = np.zeros(capacity, bool), np.zeros(capacity, bool)
         self._at, self._gap, self._jitter = (np.zeros(capacity) for _ in range(3))  # s
@@ -76,6 +77,8 @@ class Heard:
         """From now on its packets count."""
         self._open[caller] = self._started[caller] = True
         self._payload_type[caller] = payload_type
+        if self._decoder is not None:
+            self._decoder.drop(caller)
 
     def stop(self, caller: int) -> None:
         self._open[caller] = False
@@ -90,7 +93,7 @@ class Heard:
         sequence = head.sequence[ours].astype(np.int64)
         timestamp = head.timestamp[ours].astype(np.int64)
         ssrc = head.ssrc[ours].astype(np.int64)
-        sounds = self._sounds(data[ours], lengths[ours])
+        sounds = self._sounds(callers, data[ours], lengths[ours], sequence, timestamp)
         sounds &= head.payload_type[ours] == self._payload_type[callers]
         while len(callers):  # one packet of each caller at a time, for each is judged by those before it
             _, now = np.unique(callers, return_index=True)
@@ -101,13 +104,27 @@ class Heard:
             callers, sequence, ssrc, timestamp = callers[later], sequence[later], ssrc[later], timestamp[later]
             at, sounds = at[later], sounds[later]
 
-    def _sounds(self, data: npt.NDArray[np.uint8], lengths: Ints) -> Bools:
+    def _sounds(
+        self, callers: Ints, data: npt.NDArray[np.uint8], lengths: Ints, sequence: Ints, timestamp: Ints
+    ) -> Bools:
         """Which packets have something to hear in their first 20 ms. Telephones and servers send plain headers."""
+        if not isinstance(self._codec, SampleCodec):
+            columns = callers.tolist(), sequence.tolist(), timestamp.tolist(), lengths.tolist(), data
+            return np.array([self._loud(*each) for each in zip(*columns, strict=True)], bool)
         width = self._codec.frame_octets
         samples = self._codec.decode(np.ascontiguousarray(data[:, HEADER_SIZE : HEADER_SIZE + width]))
         loud = np.square(samples, dtype=np.float32).mean(axis=1) >= _AMPLITUDE**2
         result: Bools = loud & (lengths >= HEADER_SIZE + width)
         return result
+
+    def _loud(self, caller: int, sequence: int, timestamp: int, length: int, datagram: npt.NDArray[np.uint8]) -> bool:
+        assert self._decoder is not None
+        try:
+            packet = Packet(sequence, timestamp, datagram[HEADER_SIZE:length].tobytes())
+            stretches = self._decoder.decode(caller, packet)
+        except ValueError:
+            return False
+        return any(np.square(sound, dtype=np.float32).mean() >= _AMPLITUDE**2 for _, sound in stretches)
 
     def _order(self, callers: Ints, sequence: Ints, ssrc: Ints, timestamp: Ints, at: Floats) -> None:
         new = self._ssrc[callers] != ssrc
@@ -125,7 +142,7 @@ class Heard:
 
     def _time(self, callers: Ints, timestamp: Ints, at: Floats) -> None:
         self._timestamp[callers] += (timestamp - self._timestamp[callers] + _WRAP // 2) % _WRAP - _WRAP // 2
-        transit = at - self._timestamp[callers] / self._codec.rate
+        transit = at - self._timestamp[callers] / self._codec.clock
         moved = np.abs(transit - self._transit[callers])
         jumped = moved > _JUMP
         moved[jumped] = 0.0
@@ -140,7 +157,7 @@ class Heard:
         self._expected_before[callers] += np.where(known, self._highest[callers] - self._first[callers] + 1, 0)
         self._first[callers] = self._highest[callers] = sequence
         self._timestamp[callers] = timestamp
-        self._transit[callers] = self._least[callers] = at - timestamp / self._codec.rate
+        self._transit[callers] = self._least[callers] = at - timestamp / self._codec.clock
         self._at[callers] = np.where(known, self._at[callers], at)
         self._ssrc[callers] = ssrc
 

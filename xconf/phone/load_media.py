@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from twisted.internet.interfaces import IReactorTime
 
+from xconf.media.catalogue import codec_of, formats
 from xconf.media.codecs import Codec
 from xconf.phone.audio import FULL_SCALE
+from xconf.phone.call import RATE
 from xconf.phone.load_heard import Heard
 from xconf.phone.load_ports import (
     CONTROL,
@@ -32,6 +34,7 @@ FRAME = 0.02  # s
 TONES = 40
 LEVEL = 10 ** (-18 / 20)  # of full scale, the peak of a tone
 _MARKER = 0x80
+_SETTLED = 25  # frames of a tone after which a codec that remembers has come to know it
 _HEADER = np.dtype([("first", "u1"), ("second", "u1"), ("sequence", ">u2"), ("timestamp", ">u4"), ("ssrc", ">u4")])
 
 
@@ -70,7 +73,7 @@ class LoadMedia:
     ) -> None:
         self.codec = codec
         self.addresses = tuple(addresses)
-        self._step = codec.rate // 50
+        self._step = codec.clock // 50
         self._share = share = len(addresses)
         port_count = -(-count // share)
         self.ports = open_ports(addresses, port_count, min(port_count, -(-measured // share)))
@@ -97,7 +100,7 @@ class LoadMedia:
     def _build_packets(self, rows: int, speaks: npt.NDArray[np.bool_], rng: np.random.Generator) -> None:
         """Each caller's packet: what he says is the same in every frame, the header goes on."""
         payloads = _payloads(self.codec)
-        self._packet = np.zeros((rows, HEADER_SIZE + self.codec.frame_octets), np.uint8)
+        self._packet = np.zeros((rows, HEADER_SIZE + payloads.shape[1]), np.uint8)
         self._packet[:, HEADER_SIZE:] = payloads[np.where(speaks, 1 + np.arange(rows) % TONES, 0)]
         self._headers = self._packet[:, :HEADER_SIZE].view(_HEADER)[:, 0]
         self._headers["first"] = 0x80
@@ -250,5 +253,14 @@ def _payloads(codec: Codec) -> npt.NDArray[np.uint8]:
     """Silence, then tones of which whole periods fit a frame, so that a caller's payload never changes."""
     moments = np.arange(codec.rate // 50) / codec.rate
     tones = np.sin(2 * np.pi * (300 + 50 * np.arange(TONES)[:, None]) * moments) * LEVEL * FULL_SCALE
-    samples = np.concatenate([np.zeros((1, len(moments))), tones])
-    return codec.encode(np.rint(samples).astype(np.int16))
+    samples = np.rint(np.concatenate([np.zeros((1, len(moments))), tones])).astype(np.int16)
+    encoder, rows = codec.encoder(), np.arange(len(samples))
+    for _ in range(_SETTLED):
+        payloads, lengths = encoder.encode(rows, samples)
+    return payloads if lengths is None else payloads[:, : int(lengths.max())]
+
+
+def codec_named(name: str) -> Codec:
+    """The codec of a caller, whose packets are all of one length."""
+    (format,) = formats([name], RATE, 1)
+    return codec_of(replace(format, fmtp="cbr=1"), RATE, 1)

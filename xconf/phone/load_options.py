@@ -9,9 +9,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from xconf.phone.options import CODECS, PASSWORD_VARIABLE, Parser, duration, user
+from xconf.phone.options import PASSWORD_VARIABLE, Parser, codec, duration, user
 
 MOST_CALLS = 100_000
+CODECS = ("pcmu", "pcma", "g722", "opus", "l16/8000", "l16/16000")
 LOOPBACK_ADDRESSES = 64
 """Most own addresses that are taken when the server is on this machine: so many callers share a socket."""
 
@@ -42,7 +43,7 @@ class LoadOptions:
     speakers: int
     sends: bool
     measured: int
-    codec: tuple[str, int]
+    codec: str
     bind: tuple[str, ...]
     from_user: str
     user: str | None
@@ -83,7 +84,7 @@ def parse(arguments: Sequence[str]) -> LoadOptions:
         speakers=given.speak,
         sends=not given.silent,
         measured=given.measure,
-        codec=CODECS[given.codec],
+        codec=given.codec,
         bind=given.bind,
         from_user=given.from_user,
         user=given.user,
@@ -126,7 +127,7 @@ def _add_media(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--speak", type=_count, default=0, metavar="N", help="so many of the callers play a tone")
     group.add_argument("--speak-to", metavar="SIP-URI", help="these call another number")
     group.add_argument("--silent", action="store_true", help="the others send nothing (default: silence)")
-    group.add_argument("--codec", type=str.lower, choices=tuple(CODECS), default="pcmu")
+    group.add_argument("--codec", type=_codec, metavar="NAME", default="pcmu", help="like that of xconf phone")
     group.add_argument(
         "--measure",
         type=_count,
@@ -167,6 +168,13 @@ def loopback_addresses(calls: int) -> tuple[str, ...]:
     """Own addresses for so many callers of a server on this machine: about as many as there are callers to each."""
     count = min(LOOPBACK_ADDRESSES, math.ceil(math.sqrt(calls)))
     return tuple(f"127.1.0.{number}" for number in range(1, count + 1))
+
+
+def _codec(text: str) -> str:
+    name = codec(text)
+    if name not in CODECS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(CODECS)}, whose packets are small")
+    return name
 
 
 def _count(text: str) -> int:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from xconf.media.catalogue import NAMES, missing
+from xconf.media.pace import PTIMES
 from xconf.rtp.telephone_event import DIGITS
-
-CODECS = {"pcmu": ("PCMU", 8000), "pcma": ("PCMA", 8000), "l16/8000": ("L16", 8000), "l16/16000": ("L16", 16000)}
-"""What --codec may name, and the (name, clock rate) that each means."""
 
 PASSWORD_VARIABLE = "XCONF_PASSWORD"
 
@@ -54,7 +53,8 @@ class Options:
     keys: tuple[Keys, ...]
     digits_by: str
     duration: float | None
-    codecs: tuple[tuple[str, int], ...]
+    codecs: tuple[str, ...]
+    ptime: int
     from_user: str
     user: str | None
     password: str | None
@@ -87,7 +87,8 @@ def parse(arguments: Sequence[str]) -> Options:
         keys=tuple(keys for keys_of_option in given.digits for keys in keys_of_option),
         digits_by=given.digits_by,
         duration=given.duration,
-        codecs=tuple(dict.fromkeys(CODECS[name] for name in given.codec or ("pcmu", "pcma"))),
+        codecs=tuple(dict.fromkeys(given.codec or ("pcmu", "pcma"))),
+        ptime=given.ptime,
         from_user=given.from_user,
         user=given.user,
         password=password,
@@ -139,8 +140,13 @@ def _add_media(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--digits-by", choices=("rfc4733", "info"), default="rfc4733", help="RTP events or SIP INFO")
     group.add_argument("--duration", type=duration, metavar="30s", help="hang up so long after the answer")
     group.add_argument(
-        "--codec", type=str.lower, action="append", choices=tuple(CODECS), help="offer this one; may be repeated"
+        "--codec",
+        type=codec,
+        action="append",
+        metavar="NAME",
+        help=f"offer this one; may be repeated (there is {', '.join(NAMES)})",
     )
+    group.add_argument("--ptime", type=int, choices=PTIMES, default=20, help="ms of sound in the packets that we get")
     group.add_argument(
         "--arrivals", type=Path, metavar="FILE.csv", help="list every packet that came, for measurements"
     )
@@ -155,6 +161,16 @@ def _add_signalling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="for SIP")
     group.add_argument("--verbose", action="store_true", help="show the SIP messages, on standard error")
     group.add_argument("--json", action="store_true", help="print one JSON object for each event")
+
+
+def codec(text: str) -> str:
+    """The name of a codec, whose library is there."""
+    name = text.lower()
+    if name not in NAMES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no codec; there is {', '.join(NAMES)}")
+    if reason := missing(name):
+        raise argparse.ArgumentTypeError(reason)
+    return name
 
 
 def duration(text: str) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xconf.media.codecs import Codec
+from xconf.media.codecs import Codec, Packet, SampleCodec, Stretch
 from xconf.phone.audio import LevelMeter, Recorder
 from xconf.rtp.packet import RtpError, RtpPacket
 from xconf.rtp.rtcp import ReportBlock
@@ -47,6 +47,7 @@ class Receiver:
         self.on_digit: Callable[[str], None] = _ignore
         self.on_arrival: Arrival = _ignore
         self._codec = codec
+        self._decoder = codec.decoder()
         self._recorder = recorder
         self._source: SourceStatistics | None = None
         self._events = EventReceiver()
@@ -70,14 +71,25 @@ class Receiver:
             self.unwanted += 1
 
     def _sound(self, packet: RtpPacket, now: float) -> None:
-        if len(packet.payload) % self._codec.octets:
+        try:
+            stretches = self._decode(packet)
+        except ValueError:
             self.malformed += 1
             return
-        samples = self._codec.decode(np.frombuffer(packet.payload, np.uint8))
-        if self._recorder is not None:
-            self._recorder.place(packet.ssrc, packet.timestamp, samples, now)
-        if self.level.frame(samples) and self.level.sounding == 1:
-            self.on_sound(now)
+        for timestamp, samples in stretches:
+            if self._recorder is not None:
+                self._recorder.place(packet.ssrc, timestamp, samples, now)
+            if self.level.frame(samples) and self.level.sounding == 1:
+                self.on_sound(now)
+
+    def _decode(self, packet: RtpPacket) -> list[Stretch]:
+        """Raises ValueError."""
+        if self._decoder is not None:
+            return self._decoder.decode(0, Packet(packet.sequence, packet.timestamp, packet.payload))
+        assert isinstance(self._codec, SampleCodec)
+        if len(packet.payload) % self._codec.octets:
+            raise ValueError("no whole number of samples")
+        return [(packet.timestamp, self._codec.decode(np.frombuffer(packet.payload, np.uint8)))]
 
     def _key(self, packet: RtpPacket) -> None:
         digit = self._events.feed(packet.timestamp, packet.marker, packet.payload)
@@ -88,8 +100,10 @@ class Receiver:
         """The statistics of that source, which is another one when the SSRC has changed."""
         if self._source is None or self._source.ssrc != ssrc:
             self._before = self.totals()
-            self._source = SourceStatistics(ssrc, self._codec.rate)
+            self._source = SourceStatistics(ssrc, self._codec.clock)
             self._events = EventReceiver()
+            if self._decoder is not None:
+                self._decoder.drop(0)
         return self._source
 
     @property

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from collections import deque
 
+import numpy as np
+
 from xconf.media.codecs import Codec
 from xconf.media.sources import Samples, Sound
 from xconf.phone.audio import frame_or_silence
@@ -14,6 +16,7 @@ from xconf.rtp.telephone_event import END_PACKETS, EventPacket, event_packets
 
 KEY_HELD = 0.1  # s
 KEY_PAUSE = 0.1  # s between two keys
+_ONE = np.zeros(1, np.int64)  # the row of the only output
 
 
 class Sender:
@@ -30,7 +33,8 @@ class Sender:
         """Whether the call's direction lets us send now."""
         self._codec = codec
         self._sound = sound
-        self._step = codec.rate // 50
+        self._encoder = codec.encoder()
+        self._step = codec.clock // 50
         self._sequence = rng.getrandbits(16)
         self._timestamp = rng.getrandbits(32)
         self._talkspurt = True
@@ -39,7 +43,7 @@ class Sender:
 
     def press(self, digit: str) -> None:
         """Send a digit as a telephone-event as soon as those before it are through. Raises EventError."""
-        duration = round(KEY_HELD * self._codec.rate)
+        duration = round(KEY_HELD * self._codec.clock)
         self._keys.extend(event_packets(digit, duration, step=self._step))
         self._keys.extend([None] * (round(KEY_PAUSE * 50) - (END_PACKETS - 1)))
 
@@ -62,7 +66,8 @@ class Sender:
         self._timestamp = (self._timestamp + ticks * self._step) & 0xFFFFFFFF
 
     def _voice(self, frame: Samples) -> bytes:
-        payload = self._codec.encode(frame).tobytes()
+        payloads, lengths = self._encoder.encode(_ONE, frame[None])
+        payload = payloads[0, : None if lengths is None else lengths[0]].tobytes()
         marker, self._talkspurt = self._talkspurt, False
         return self._packet(self.payload_type, self._timestamp, payload, marker)
 

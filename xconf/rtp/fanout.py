@@ -1,10 +1,13 @@
 """The packets that one media port sends at a tick: an array of `mmsghdr`, one entry per leg, that the kernel walks.
 
 An entry names the leg's address and the packet (an iovec) that it gets; any number of entries may share one packet.
-Nothing is done per leg at a tick: entries change only when a leg joins, leaves, or moves to another stream.
+Nothing is done per leg at a tick: entries change only when a leg joins, leaves, or moves to another stream. What is not
+sent at every tick (packets longer than a tick) is in an array of its own, which is passed over at the other ticks.
 """
 
 from __future__ import annotations
+
+from collections.abc import Container, Sequence
 
 import numpy as np
 
@@ -64,3 +67,46 @@ class FanOut:
             self.messages[at] = self.messages[self.count]
             moved = self._legs[at] = self._legs[self.count]
             self._where[int(moved)] = at
+
+
+Beat = tuple[int, int]
+"""When an array is sent: numbers that the caller gives a meaning."""
+
+
+class FanOuts:
+    """The arrays of one port, by their beats."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[Beat, FanOut] = {}
+        self._beats: dict[int, tuple[Beat, ...]] = {}  # leg -> the arrays that it is in
+
+    @property
+    def count(self) -> int:
+        """Entries in all of them."""
+        return sum(array.count for array in self._arrays.values())
+
+    def point(self, leg: int, name: int, beats: tuple[Beat, ...], iovs: Sequence[int]) -> None:
+        """From now on the leg gets these packets, each at its beat. name: address of the leg's sockaddr_in."""
+        had = self._beats.get(leg, ())
+        if had != beats:
+            self.discard(leg)
+            self._beats[leg] = beats
+        for beat, iov in zip(beats, iovs, strict=True):
+            array = self._arrays.get(beat)
+            if array is None:
+                array = self._arrays[beat] = FanOut()
+            if leg in array:
+                array.point(leg, iov)
+            else:
+                array.add(leg, name, iov)
+
+    def discard(self, leg: int) -> None:
+        """Remove the leg's entries, if there are any."""
+        for beat in self._beats.pop(leg, ()):
+            self._arrays[beat].discard(leg)
+            if not self._arrays[beat].count:
+                del self._arrays[beat]
+
+    def due(self, beats: Container[Beat]) -> list[FanOut]:
+        """The arrays of these beats."""
+        return [array for beat, array in self._arrays.items() if beat in beats]

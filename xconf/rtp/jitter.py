@@ -30,10 +30,15 @@ _HALF = 1 << 31
 
 
 class JitterBuffers:
-    """Rings of `capacity` speakers ("voices"), sounds at `rate` Hz. Positions are in samples."""
+    """Rings of `capacity` speakers ("voices"). Positions are in samples.
 
-    def __init__(self, capacity: int, rate: int) -> None:
-        self.rate = rate
+    rate: Hz; clock: of the RTP time line, which with some codecs differs from the rate; channels: whose samples lie side
+    by side, and all count.
+    """
+
+    def __init__(self, capacity: int, rate: int, clock: int | None = None, channels: int = 1) -> None:
+        self._per_channel, self._clock, self._channels = rate, clock or rate, channels
+        self.rate = rate = rate * channels
         self.frame = rate // 50
         self.longest = round(LONGEST * rate)
         self._ring = round(RING * rate)
@@ -98,7 +103,7 @@ class JitterBuffers:
 
     def _locate(self, voice: Ints, timestamp: Ints, length: int) -> tuple[Ints, Bools]:
         """Positions, and of which packets the time line was new, had jumped, or stood still."""
-        position = self._position[voice] + _wrapped(timestamp - self._reference[voice])
+        position = self._position[voice] + self._samples(timestamp - self._reference[voice])
         ahead = position - self._cursor[voice]
         moved = self._fresh[voice] | (ahead < -self._ring) | (ahead + length > self._ring - self.frame)
         moved |= (2 * ahead + length <= 0) & (self.held[voice] >= RESTART)
@@ -115,8 +120,15 @@ class JitterBuffers:
         crowded = start + length - self._cursor[voices] > self._ring - self.frame
         self._cursor[voices[crowded]] = start[crowded]  # what waited is given up for what comes
         self._fresh[voices] = False
-        positions: Ints = start[which] + _wrapped(timestamp[moved] - timestamp[moved][first][which])
+        positions: Ints = start[which] + self._samples(timestamp[moved] - timestamp[moved][first][which])
         return positions
+
+    def _samples(self, step: Ints) -> Ints:
+        """A difference of RTP timestamps in samples: modulo 2**32, the shorter way."""
+        wrapped: Ints = (step + _HALF) % (2 * _HALF) - _HALF
+        if self.rate == self._clock:
+            return wrapped
+        return wrapped * self._per_channel // self._clock * self._channels
 
     def _restart_window(self, voice: int | Ints) -> None:
         self._least[voice] = np.inf
@@ -193,9 +205,3 @@ class JitterBuffers:
         """Sound buffered ahead of the cursor, in seconds."""
         buffered: npt.NDArray[np.float64] = np.maximum(self._end[voices] - self._cursor[voices], 0) / self.rate
         return buffered
-
-
-def _wrapped(step: Ints) -> Ints:
-    """A difference of RTP timestamps: modulo 2**32, the shorter way."""
-    wrapped: Ints = (step + _HALF) % (2 * _HALF) - _HALF
-    return wrapped

@@ -13,14 +13,14 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from xconf.rtp.fanout import MMSGHDR, FanOut
+from xconf.rtp.fanout import MMSGHDR, Beat, FanOut, FanOuts
 
 WIDTH = 2048  # bytes kept of one datagram; longer ones are flagged by the kernel and dropped
 BATCH = 1024  # the kernel's limit of messages per call (UIO_MAXIOV)
@@ -128,7 +128,7 @@ class MediaPort:
     number: int
     rtp: socket.socket
     rtcp: socket.socket
-    fanout: FanOut = field(default_factory=FanOut)
+    fanouts: FanOuts = field(default_factory=FanOuts)
     legs: int = 0  # that have it as their port
     event_types: Counter[int] = field(default_factory=Counter)  # their payload types for telephone-events
     stale: bool = True  # the kernel's filter is not what the legs want
@@ -224,16 +224,13 @@ class MediaPorts:
         except (OSError, OverflowError, IndexError):  # no such port number; closed since
             self.unsent += 1
 
-    def send(self) -> None:
-        """Send one packet to every leg of every port. Many packets are sent by threads: `settle` waits for them."""
-        busy = [port for port in self.ports if port.fanout.count]
-        if sum(port.fanout.count for port in busy) <= INLINE:
-            for port in busy:
-                self.unsent += send_all(port.rtp.fileno(), port.fanout.messages, port.fanout.count)
+    def send(self, beats: Container[Beat]) -> None:
+        """Send the packets of these beats, of every port. Many packets are sent by threads: `settle` waits for them."""
+        busy = [(port.rtp.fileno(), arrays) for port in self.ports if (arrays := port.fanouts.due(beats))]
+        if sum(array.count for _, arrays in busy for array in arrays) <= INLINE:
+            self.unsent += sum(_send_arrays(*each) for each in busy)
             return
-        self._sending = [
-            self._threads.submit(send_all, port.rtp.fileno(), port.fanout.messages, port.fanout.count) for port in busy
-        ]
+        self._sending = [self._threads.submit(_send_arrays, *each) for each in busy]
 
     def settle(self) -> None:
         """Wait until the threads have sent; only then may packets and fan-outs be changed."""
@@ -301,6 +298,11 @@ class _ReceiveRoom:
         messages["namelen"] = 32
         messages["controllen"] = _CONTROL
         return Batch(self._data[:count], lengths, source, port, age), int(long.sum())
+
+
+def _send_arrays(descriptor: int, arrays: Sequence[FanOut]) -> int:
+    """Send all entries of some arrays; returns how many could not be sent."""
+    return sum(send_all(descriptor, array.messages, array.count) for array in arrays)
 
 
 def send_all(descriptor: int, messages: npt.NDArray[np.void], count: int) -> int:

@@ -6,7 +6,7 @@ port 0, in its place. Everything here is computed from the descriptions alone.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
@@ -58,6 +58,11 @@ class Codec:
     @property
     def rtpmap(self) -> RtpMap:
         return RtpMap(self.name, self.clock_rate, self.channels)
+
+
+def own_parameters(codec: Codec, theirs: str | None) -> str | None:
+    """The parameters (fmtp) of our answer are those of our codec, whatever theirs are."""
+    return codec.fmtp
 
 
 PCMU = Codec("PCMU", 8000)
@@ -116,18 +121,20 @@ def answer(
     origin: Origin,
     direction: Direction = "sendrecv",
     telephone_event: bool = True,
+    parameters: Callable[[Codec, str | None], str | None] = own_parameters,
     ptime: int = 20,
 ) -> tuple[SessionDescription, Agreed]:
     """Our answer and what it agrees on: the first codec of the offer that is among ours.
 
-    `direction` is the most that we want. RemoteProtocolError(488) when there is nothing to agree on: no audio, no
+    `direction` is the most that we want; `parameters` are those of our answer, for our codec and the offer's parameters. RemoteProtocolError(488) when there is nothing to agree on: no audio, no
     common codec, another address family, or only encrypted media.
     """
     theirs, choice = _choose(offer, codecs, address)
     event = choice.event if telephone_event else None
     ours = _both(direction, _REVERSED[_their_direction(offer, theirs)])
     events = {} if event is None else {event: choice.event_rate}
-    section = _section(theirs.proto, port, [choice.codec], events, ours, ptime)
+    codec = replace(choice.codec, fmtp=parameters(choice.codec, choice.fmtp))
+    section = _section(theirs.proto, port, [codec], events, ours, ptime)
     media = [section if each is theirs else _refused(each) for each in offer.media]
     agreed = _agreed(offer, theirs, choice, choice.number, (event, event), ours, ptime)
     return SessionDescription(origin, address, media, times=list(offer.times)), agreed
