@@ -14,7 +14,8 @@ from media_world import EVENTS, Room, Wire, level
 from xconf.media.codecs import LINEAR, PCMU
 from xconf.media.engine import Engine
 from xconf.media.leg import LegMedia
-from xconf.media.sources import Clip, tone
+from xconf.media.sources import Clip
+from xconf.media.tones import tone
 from xconf.rtp.ports import MediaPorts
 from xconf.rtp.telephone_event import event_packets
 

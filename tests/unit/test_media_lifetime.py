@@ -11,7 +11,8 @@ import pytest
 from media_world import Room, Wire, level
 
 from xconf.media.codecs import PCMA, PCMU
-from xconf.media.sources import Clip, Samples, tone
+from xconf.media.sources import Clip, Samples
+from xconf.media.tones import tone
 from xconf.rtp.ports import MediaPorts
 
 

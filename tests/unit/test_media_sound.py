@@ -13,7 +13,8 @@ from xconf.media.levels import AGC_BOUNDS, HANG_OVER, automatic_gain, gate, mean
 from xconf.media.resample import Resamplers
 from xconf.media.rows import OutOfRows, Rows
 from xconf.media.sounds import Sounds, decode_file
-from xconf.media.sources import Clip, SoundError, tone, tone_stream
+from xconf.media.sources import Clip, SoundError
+from xconf.media.tones import tone
 
 RATE = 8000
 
@@ -32,7 +33,7 @@ def test_a_clip_ends_with_a_frame_padded_with_silence() -> None:
 @pytest.mark.parametrize("length", [1, 100, 160, 250, 1000])
 def test_a_looped_clip_goes_round_without_a_gap(length: int) -> None:
     samples = np.arange(1, length + 1).astype(np.int16)
-    heard = np.concatenate([f for f in frames_of(Clip(samples, RATE, loop=True), 20) if f is not None])
+    heard = np.concatenate([f for f in frames_of(Clip(samples, RATE, loops=-1), 20) if f is not None])
     if length >= 160:
         assert heard.tolist() == np.resize(samples, len(heard)).tolist()
     assert len(heard) == 3200
@@ -40,27 +41,7 @@ def test_a_looped_clip_goes_round_without_a_gap(length: int) -> None:
 
 
 def test_an_empty_clip_is_over_at_once_also_when_it_loops() -> None:
-    assert Clip(np.zeros(0, np.int16), RATE, loop=True).read() is None
-
-
-def test_tone_streams_as_the_reference_writes_them() -> None:
-    samples = tone_stream("tone_stream://%(200,100,500,1000)", RATE)
-    assert len(samples) == 2400
-    assert np.abs(samples[1600:]).max() == 0
-    spectrum = np.abs(np.fft.rfft(samples[:1600]))
-    assert set(np.argsort(spectrum)[-2:] * RATE // 1600) == {500, 1000}
-    assert len(tone_stream("tone_stream://%(100,0,350);%(100,0,450);l=1", RATE)) == 1600
-    assert len(tone_stream("tone_stream://l=3;%(100,0,350)", RATE)) == 2400
-    loud = np.abs(tone_stream("tone_stream://v=-6;%(100,0,350)", RATE)).max()
-    assert 20 * np.log10(loud / 32767) == pytest.approx(-6, abs=0.2)
-
-
-@pytest.mark.parametrize(
-    "spec", ["tone_stream://", "tone_stream://beep", "tone_stream://%(1,2)", "tone_stream://%(99999,0,400)"]
-)
-def test_a_tone_stream_that_cannot_be_read_says_so(spec: str) -> None:
-    with pytest.raises(SoundError):
-        tone_stream(spec, RATE)
+    assert Clip(np.zeros(0, np.int16), RATE, loops=-1).read() is None
 
 
 def test_tones_do_not_click_at_their_edges() -> None:

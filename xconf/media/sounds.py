@@ -1,69 +1,160 @@
-"""The sounds that conferences play: files and tones, decoded once, kept in memory, shared by all who play them.
+"""The sounds that conferences play: tones, files, folders of files, spoken words and, where that is allowed, addresses.
 
-Files are looked for below a folder, in a subfolder for each rate where there is one (`sounds/8000/welcome.wav`), or as
-they are, and are then resampled. All decoding happens in `prepare`, before calls come; `open` only looks up.
+A sound is named by text: `tone_stream://…`, `say:words`, `https://…`, a file or a folder below the folder of all sounds
+or with its whole path (`shuffle:` before a folder: in no order). A file is looked for in a subfolder for the rate first
+(`sounds/8000/welcome.wav`), then as it is, and is resampled.
+
+What profiles name is made ready before calls come (`prepare`), and `open` only looks it up; what somebody names later is
+made ready by `load`, which waits for the disk. Short files are held in memory and shared, long ones are streamed.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from weakref import WeakSet
 
-import numpy as np
-import numpy.typing as npt
-import soundfile
-import soxr
+from xconf.media.cache import Cache
+from xconf.media.reader import FileReader, Programme, Reader, sound_files
+from xconf.media.sources import Clip, Recorded, Samples, SoundError
+from xconf.media.streaming import Ahead, Stream, Work
+from xconf.media.tones import PREFIX as TONE
+from xconf.media.tones import tone_stream
 
-from xconf.media.sources import Clip, Samples, SoundError, tone_stream
+SHORT = 100.0  # s: a file up to that is held in memory,
+HELD = 64 << 20  # octets of such files together
+LONGEST = 600.0  # s of a file that is decoded as a whole
+MOST_STREAMS = 1000
+LONGEST_NAME = 2048
+SHUFFLE = "shuffle:"
 
-LONGEST = 600.0  # s that one file may last: sounds are kept in memory
+Make = Callable[[bool], Recorded]
+"""Makes a producer of a sound, without end if True. Does not wait for anything."""
+
+
+def here(work: Work) -> None:
+    """Decodes at once, where it stands."""
+    work()
 
 
 class Sounds:
-    """All sounds of a node."""
+    """All sounds of a node. ahead: how streams have more decoded; `counters` tell how they fare."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ahead: Ahead = here) -> None:
+        self.counters: Counter[str] = Counter()
+        self.ahead = ahead
         self._folder = folder
-        self._samples: dict[tuple[str, int], Samples] = {}
+        self._prepared: dict[tuple[str, int], Make] = {}
+        self._short: Cache[tuple[Path, int, int, int], Samples] = Cache(HELD, lambda samples: samples.nbytes)
+        self._streams: WeakSet[Stream] = WeakSet()
+
+    @property
+    def streams(self) -> int:
+        """How many sounds are being streamed."""
+        return len(self._streams)
 
     def prepare(self, spec: str, rate: int) -> None:
-        """Decode a sound for conferences of that rate. Reads files: not for the tick. Raises SoundError."""
-        if (spec, rate) not in self._samples:
-            self._samples[spec, rate] = (
-                tone_stream(spec, rate) if spec.startswith("tone_stream://") else self._decode(spec, rate)
-            )
+        """Make a sound ready for conferences of that rate. Waits for the disk. Raises SoundError."""
+        if (spec, rate) not in self._prepared:
+            self._prepared[spec, rate] = self._make(spec, rate)
 
-    def open(self, spec: str, rate: int, *, loop: bool = False) -> Clip:
+    def open(self, spec: str, rate: int, *, loop: bool = False) -> Recorded:
         """A producer of a sound that was prepared, or that is a tone. Raises SoundError."""
-        if (spec, rate) not in self._samples:
-            if not spec.startswith("tone_stream://"):
-                raise SoundError(f"sound {spec!r} was not loaded at start")
-            return Clip(tone_stream(spec, rate), rate, loop=loop)
-        return Clip(self._samples[spec, rate], rate, loop=loop)
+        make = self._prepared.get((spec, rate))
+        if make is None and spec.startswith(TONE):
+            make = self._make(spec, rate)
+        if make is None:
+            raise SoundError(f"sound {spec!r} was not loaded at start")
+        return make(loop)
+
+    def load(self, spec: str, rate: int) -> Recorded:
+        """A producer of any sound, ready to be heard. Waits for the disk. Raises SoundError."""
+        sound = self._make(spec, rate)(False)
+        if isinstance(sound, Stream):
+            sound.prime()
+        return sound
 
     def find(self, spec: str, rate: int) -> Path | None:
-        """The file of a sound, the one made for that rate first."""
-        return next((p for p in (self._folder / str(rate) / spec, self._folder / spec) if p.is_file()), None)
+        """The file or folder of a sound, the one made for that rate first. Raises SoundError where it leads astray."""
+        name = spec.removeprefix(SHUFFLE)
+        if ".." in Path(name).parts:
+            raise SoundError(f"sound {spec!r} leads out of the folder of sounds; give its whole path")
+        places = (self._folder / str(rate) / name, self._folder / name)
+        return next((place for place in places if len(name) <= LONGEST_NAME and _exists(place)), None)
 
-    def _decode(self, spec: str, rate: int) -> Samples:
+    def _make(self, spec: str, rate: int) -> Make:
+        if spec.startswith(TONE):
+            stream = tone_stream(spec, rate)
+            return lambda loop: stream.clip(rate, loop=loop)
         if "://" in spec:
             raise SoundError(f"sound {spec!r}: only files and tone_stream:// are played")
         path = self.find(spec, rate)
         if path is None:
             raise SoundError(f"sound {spec!r} is not in {self._folder}")
-        return decode_file(path, rate)
+        if path.is_dir():
+            return self._folder_of_sounds(path, rate, shuffled=spec.startswith(SHUFFLE))
+        return self._file(path, rate)
+
+    def _folder_of_sounds(self, folder: Path, rate: int, *, shuffled: bool) -> Make:
+        files = partial(sound_files, folder)
+        files()  # says what is wrong with it while there is somebody to be told
+        return lambda loop: self._stream(lambda: Programme(files, rate, loop=loop, shuffled=shuffled), rate)
+
+    def _file(self, path: Path, rate: int) -> Make:
+        samples = self._held(path, rate)
+        if samples is not None:
+            return lambda loop: Clip(samples, rate, loops=-1 if loop else 1)
+
+        def reader(loop: bool) -> Reader:
+            return Programme(lambda: [path], rate, loop=True) if loop else FileReader(path, rate)
+
+        return lambda loop: self._stream(lambda: reader(loop), rate)
+
+    def _held(self, path: Path, rate: int) -> Samples | None:
+        """A short file, as a whole; None when it is long. A file that has changed is read again."""
+        try:
+            about = path.stat()
+        except OSError as error:
+            raise SoundError(f"sound {path} cannot be read: {error}") from None
+        key = path, about.st_mtime_ns, about.st_size, rate
+        samples = self._short.get(key)
+        if samples is None:
+            samples = read_file(path, rate, SHORT)
+            if samples is not None:
+                self._short.put(key, samples)
+        return samples
+
+    def _stream(self, reader: Callable[[], Reader], rate: int) -> Stream:
+        if len(self._streams) >= MOST_STREAMS:
+            raise SoundError(f"{MOST_STREAMS} sounds are played at once already; wait until one is over")
+        stream = Stream(reader, rate, self.ahead, self.counters)
+        self._streams.add(stream)
+        return stream
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file() or path.is_dir()
+    except OSError:  # a name too long, a folder that may not be looked into
+        return False
+
+
+def read_file(path: Path, rate: int, longest: float) -> Samples | None:
+    """Samples of a sound file (whatever libsndfile reads), mixed down to one channel, at `rate` Hz; None when it is
+    longer than so many seconds. Raises SoundError.
+    """
+    reader = FileReader(path, rate)
+    try:
+        return reader.read(round((longest + 1) * rate)) if reader.seconds <= longest else None
+    finally:
+        reader.close()
 
 
 def decode_file(path: Path, rate: int) -> Samples:
-    """Samples of a sound file (whatever libsndfile reads), mixed down to one channel, at `rate` Hz. Raises SoundError."""
-    try:
-        with soundfile.SoundFile(path) as file:
-            if file.frames > LONGEST * file.samplerate:
-                raise SoundError(f"sound {path} is longer than {LONGEST:.0f} s")
-            wave: npt.NDArray[np.float32] = file.read(dtype="float32", always_2d=True).mean(axis=1)
-            from_rate = file.samplerate
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise SoundError(f"sound {path} cannot be read: {error}") from None
-    if from_rate != rate:
-        wave = soxr.resample(wave, from_rate, rate)
-    samples: Samples = np.clip(np.rint(wave * 32767.0), -32768, 32767).astype(np.int16)
+    """The same of a file of at most LONGEST seconds. Raises SoundError."""
+    samples = read_file(path, rate, LONGEST)
+    if samples is None:
+        raise SoundError(f"sound {path} is longer than {LONGEST:.0f} s")
     return samples

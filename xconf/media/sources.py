@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from xconf.media.levels import step_gain
+
 Samples = npt.NDArray[np.int16]
 
-_TONE = re.compile(r"%\(\s*([\d.]+)\s*,\s*([\d.]+)\s*((?:,\s*[\d.]+\s*)+)\)")
-_SETTING = re.compile(r"^([vlL])=(-?\d+)$")
-_LONGEST_TONE = 60.0  # s, of one pass
-_RAMP = 0.004  # s: tones begin and end softly, so that they do not click
+TICK = 0.02
 
 
 class SoundError(Exception):
@@ -31,73 +28,86 @@ class Sound(Protocol):
         """
 
 
-class Clip:
-    """Plays samples that lie in memory; any number of clips may share one array."""
+class Recorded(Sound, Protocol):
+    """A sound that somebody may steer while it is heard."""
 
-    def __init__(self, samples: Samples, rate: int, *, loop: bool = False) -> None:
+    @property
+    def position(self) -> float:
+        """s from its beginning to the frame that is read next."""
+
+    @property
+    def error(self) -> str:
+        """Why it ended before its time, or empty."""
+
+    def seek(self, seconds: float) -> None:
+        """Go on from there; beyond the end, it is over. Raises SoundError where there is no such thing."""
+
+    def close(self) -> None:
+        """It is read no more; what it holds is given back."""
+
+
+class Clip:
+    """Plays samples that lie in memory, `loops` times (-1: without end); any number of clips may share one array."""
+
+    error = ""
+
+    def __init__(self, samples: Samples, rate: int, *, loops: int = 1) -> None:
         self._samples = samples
         self._frame = rate // 50
-        self._loop = loop and len(samples) > 0
+        self._rate = rate
+        # What remains to be played, in samples of all loops; None: no end.
+        self._length = None if loops < 0 and len(samples) else len(samples) * loops
         self._at = 0
 
+    @property
+    def position(self) -> float:
+        return self._at / self._rate
+
+    def seek(self, seconds: float) -> None:
+        at = max(0, round(seconds * self._rate))
+        self._at = at if self._length is None else min(at, self._length)
+
+    def close(self) -> None:
+        self._at = self._length = 0
+
     def read(self) -> Samples | None:
-        frame = self._samples[self._at : self._at + self._frame]
-        self._at += self._frame
+        left = self._frame if self._length is None else min(self._frame, self._length - self._at)
+        if left <= 0:
+            return None
+        start = self._at % len(self._samples)
+        self._at += left
+        frame = self._samples[start : start + left]
         if len(frame) == self._frame:
             return frame
-        if self._loop:
-            self._at = self._frame - len(frame)
-            if self._at > len(self._samples):
-                return np.resize(self._samples, self._frame)
-            return np.concatenate([frame, self._samples[: self._at]])
-        if len(frame) == 0:
-            return None
-        return np.concatenate([frame, np.zeros(self._frame - len(frame), np.int16)])
+        return self._pieced(frame, left)
+
+    def _pieced(self, frame: Samples, left: int) -> Samples:
+        """A frame that goes on at the beginning of the samples, or is the last one."""
+        whole = np.zeros(self._frame, np.int16)
+        whole[: len(frame)] = frame
+        whole[len(frame) : left] = np.resize(self._samples, left - len(frame))
+        return whole
 
 
-def tone(frequencies: list[float], seconds: float, rate: int, decibels: float = -12.0) -> Samples:
-    """The sum of sines of equal level, together at `decibels` below full scale, with soft edges."""
-    time = np.arange(round(seconds * rate)) / rate
-    wave = sum((np.sin(2 * np.pi * frequency * time) for frequency in frequencies), np.zeros(len(time)))
-    wave *= 10 ** (decibels / 20) * 32767 / max(1, len(frequencies))
-    ramp = min(round(_RAMP * rate), len(wave) // 2)
-    if ramp:
-        wave[:ramp] *= np.arange(ramp) / ramp
-        wave[-ramp:] *= np.arange(ramp)[::-1] / ramp
-    return wave.astype(np.int16)
+class Fader:
+    """A sound whose volume can be changed while it is heard. step: -4..4, as of members."""
 
+    def __init__(self, sound: Recorded, step: int = 0) -> None:
+        self.sound = sound
+        self.step = step
 
-def tone_stream(spec: str, rate: int) -> Samples:
-    """Samples of a `tone_stream://` description: `%(on ms,off ms,f1[,f2…])` one after the other, `v=-dB`, `l=loops`."""
-    pieces: list[Samples] = []
-    loops, decibels = 1, -12.0
-    for part in filter(None, (part.strip() for part in spec.removeprefix("tone_stream://").split(";"))):
-        setting = _SETTING.match(part)
-        if setting and setting[1] == "v":
-            decibels = float(setting[2])
-        elif setting:
-            loops = max(1, int(setting[2]))
-        else:
-            pieces += _tones(part, rate, decibels, spec)
-    once = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-    if not len(once):
-        raise SoundError(f"{spec!r} holds no tone: write tone_stream://%(on ms,off ms,frequency…)")
-    if len(once) * loops > _LONGEST_TONE * rate:
-        raise SoundError(f"{spec!r} is longer than {_LONGEST_TONE:.0f} s")
-    return np.tile(once, loops)
+    @property
+    def step(self) -> int:
+        return self._step
 
+    @step.setter
+    def step(self, step: int) -> None:
+        self._step = step
+        self._gain = np.float32(step_gain(step))
 
-def _tones(part: str, rate: int, decibels: float, spec: str) -> Iterator[Samples]:
-    at = 0
-    for match in _TONE.finditer(part):
-        if part[at : match.start()].strip():
-            break
-        at = match.end()
-        on, off = float(match[1]) / 1000, float(match[2]) / 1000
-        frequencies = [float(f) for f in match[3].split(",") if f.strip()]
-        if on + off > _LONGEST_TONE or any(f >= rate / 2 for f in frequencies):
-            raise SoundError(f"{spec!r}: a tone is at most {_LONGEST_TONE:.0f} s long and below {rate // 2} Hz")
-        yield tone(frequencies, on, rate, decibels)
-        yield np.zeros(round(off * rate), np.int16)
-    if part[at:].strip():
-        raise SoundError(f"{spec!r}: cannot read {part[at:].strip()!r}; write tone_stream://%(on ms,off ms,frequency…)")
+    def read(self) -> Samples | None:
+        frame = self.sound.read()
+        if frame is None or not self._step:
+            return frame
+        faded: Samples = np.clip(np.rint(frame * self._gain), -32768, 32767).astype(np.int16)
+        return faded

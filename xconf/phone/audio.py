@@ -53,7 +53,7 @@ def tones(frequencies: tuple[float, ...], level: float) -> SoundFactory:
 def file(path: Path, rates: set[int], *, loop: bool) -> SoundFactory:
     """A sound file, decoded at once for these rates. Raises media's SoundError."""
     decoded = {rate: decode_file(path, rate) for rate in rates}
-    return lambda rate: Clip(decoded[rate], rate, loop=loop)
+    return lambda rate: Clip(decoded[rate], rate, loops=-1 if loop else 1)
 
 
 def decibels(ratio: float) -> float:
