@@ -35,7 +35,7 @@ from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
 from xconf.conference.dispatch import Result, dispatch
 from xconf.conference.events import TrunkChanged
-from xconf.conference.library import Decode, Decoded, Library
+from xconf.conference.library import Library, Load, Loaded
 from xconf.conference.registry import MOST, Conferences
 from xconf.media.clock import TickClock
 from xconf.media.engine import Engine
@@ -277,6 +277,6 @@ def make_conferences(reactor: Any, engine: Engine, configuration: Configuration)
     return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time)
 
 
-def in_a_thread(work: Decode, done: Decoded) -> None:
+def in_a_thread(work: Load, done: Loaded) -> None:
     """Decodes a sound file that somebody named, while the tick goes on."""
     threads.deferToThread(work).addCallbacks(done, lambda failure: done(failure.value))

@@ -45,6 +45,15 @@ class Reader(Protocol):
         """It is read no more."""
 
 
+class _SoundFile(soundfile.SoundFile):  # type: ignore[misc]
+    """soundfile seeks after each piece that it reads, to where it is: in an MP3 that is heard, as a tenth of a second of
+    silence.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
 class FileReader:
     """A file of whatever format libsndfile reads, mixed down to one channel, at `rate` Hz. Raises SoundError."""
 
@@ -55,7 +64,7 @@ class FileReader:
             # A pipe or a device would keep who opens it waiting, or never end.
             if not stat.S_ISREG(path.stat().st_mode):
                 raise SoundError(f"sound {path} is no file")
-            self._file = soundfile.SoundFile(path)
+            self._file = _SoundFile(path)
         except (soundfile.LibsndfileError, OSError) as error:
             raise SoundError(f"sound {path} cannot be read: {error}") from None
         if self._file.samplerate not in RATES or self._file.channels > MOST_CHANNELS:
@@ -89,7 +98,7 @@ class FileReader:
         mono = wave.mean(axis=1, dtype=np.float32)
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=self._ended)
-        piece = np.clip(np.rint(np.nan_to_num(mono) * 32767.0), -32768, 32767).astype(np.int16)
+        piece = np.rint(np.clip(np.nan_to_num(mono), -1.0, 1.0) * 32767.0).astype(np.int16)
         self._ready.append(piece)
         self._held += len(piece)
 
