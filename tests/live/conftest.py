@@ -42,11 +42,11 @@ def prompt() -> Callable[..., np.ndarray]:
 
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """make_server(overrides): a server for this test alone."""
+    """make_server(overrides): a server for this test alone; address: its own, where the test must know it before."""
     servers: list[Server] = []
 
-    def make(overrides: dict[str, Any] | None = None) -> Server:
-        servers.append(Server(tmp_path / f"server{len(servers)}", overrides))
+    def make(overrides: dict[str, Any] | None = None, address: str | None = None) -> Server:
+        servers.append(Server(tmp_path / f"server{len(servers)}", overrides, address))
         return servers[-1]
 
     yield make

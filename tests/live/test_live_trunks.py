@@ -1,0 +1,202 @@
+"""Trunks against a real registrar and proxy: kamailio over UDP, TCP and TLS, and phones that call through it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bed_audio import tone_level
+from bed_crew import Phones
+from bed_kamailio import DOMAIN, PASSWORD, Kamailio
+from bed_phones import own_address, wait_for
+from bed_server import Server
+from tls_world import Authority
+
+NUMBER = "+493012345"
+
+
+@pytest.fixture
+def make_kamailio(tmp_path: Path) -> Iterator[Callable[..., Kamailio]]:
+    made: list[Kamailio] = []
+
+    def make(**options: Any) -> Kamailio:
+        made.append(Kamailio(tmp_path / f"kamailio{len(made)}", **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+def trunk(kamailio: Kamailio, **options: Any) -> dict[str, Any]:
+    return {
+        "registrar": kamailio.address,
+        "domain": DOMAIN,
+        "username": "conf",
+        "password": PASSWORD,
+        "register": True,
+        "retry": 1,
+        "dialplan": [{"number": r"\+493012345", "conference": "3000", "flags": "+speaker"}],
+    } | options
+
+
+def state(server: Server) -> dict[str, Any]:
+    (found,) = server.data("trunks")
+    return dict(found)
+
+
+def wait_registered(server: Server, timeout: float = 10) -> dict[str, Any]:
+    try:
+        wait_for(lambda: state(server)["registration"] == "registered", timeout, "registered")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {state(server)}\n{server.log()[-3000:]}") from None
+    return state(server)
+
+
+def sip(address: str, *transports: str, **more: Any) -> dict[str, Any]:
+    ports = {"udp": 5060, "tcp": 5060, "tls": 5061}
+    return {"listen": [f"{one}://{address}:{ports[one]}" for one in transports], **more}
+
+
+def tls(files: Any, **more: Any) -> dict[str, Any]:
+    return {"certificate": str(files.certificate), "key": str(files.key), "ca": str(files.ca), **more}
+
+
+def carrier(server_settings: dict[str, Any], **its: Any) -> dict[str, Any]:
+    return {"sip": {**server_settings, "trunks": {"carrier": its}}}
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_a_number_of_a_registered_trunk_reaches_its_conference(
+    transport: str,
+    make_kamailio: Callable[..., Kamailio],
+    make_server: Callable[..., Server],
+    phones: Phones,
+    tmp_path: Path,
+) -> None:
+    """The number is in To alone, as the registrar puts our user in its place; the exchange says who calls."""
+    authority, address = Authority(tmp_path / "ca"), own_address()
+    secure = transport == "tls"
+    algorithm = "SHA-256" if transport == "tcp" else "MD5"
+    files = authority.issue("kamailio", DOMAIN) if secure else None
+    kamailio = make_kamailio(files=files, verify=secure, algorithm=algorithm)
+    more = {"tls": tls(authority.issue("xconf", address))} if secure else {}
+    names = {"certificate_name": DOMAIN} if secure else {}
+    settings = sip(address, *dict.fromkeys(("udp", transport)), **more)
+    its = trunk(kamailio, transport=transport, options_interval=1, **names)
+    server = make_server(carrier(settings, **its), address)
+    found = wait_registered(server)
+    assert found["server"].startswith(f"{transport} {kamailio.address}")
+    assert found["expires"] > 500
+    wait_for(lambda: state(server)["reachable"], 5, "the exchange is reachable")
+    assert kamailio.heard("REGISTER", transport) >= 2
+
+    ann = phones.baresip("ann", account=f';outbound="sip:{kamailio.address}"')
+    bob = phones.baresip("bob", tone=1013)
+    bob.dial(server.uri("3000"))
+    ann.dial(f"sip:{NUMBER}@{DOMAIN}")
+    callers = {member["caller"] for member in server.wait_members("3000", 2)}
+    assert "Ann Asserted <+49301111>" in callers
+    time.sleep(2)
+    ann.hangup()
+    bob.hangup()
+    server.wait_members("3000", 0)
+    ann.stop()
+    assert tone_level(ann.recording().samples[-8000:], 1013) > -22
+    server.stop()
+    assert "registered" in server.log()
+
+
+def test_an_exchange_that_dies_and_comes_back_has_us_again(
+    make_kamailio: Callable[..., Kamailio], make_server: Callable[..., Server]
+) -> None:
+    address, kamailio = own_address(), make_kamailio()
+    its = trunk(kamailio, transport="tcp", options_interval=1)
+    server = make_server(carrier(sip(address, "udp", "tcp"), **its), address)
+    wait_registered(server)
+    kamailio.stop()
+    wait_for(lambda: state(server)["reachable"] is False, 10, "not reachable")
+    found = wait_for(lambda: (now := state(server))["registration"] == "waiting" and now, 10, "not registered")
+    assert kamailio.address in found["error"] or "lost" in found["error"]
+    assert "registered" not in server.ctl("trunks")
+    kamailio.start()
+    wait_registered(server, 15)
+    wait_for(lambda: state(server)["reachable"], 10, "reachable again")
+    server.stop()
+    told = [line for line in server.log().splitlines() if "trunk carrier: " in line]
+    assert any("waiting" in line for line in told)
+    assert len(told) < 20
+
+
+def test_a_wrong_password_is_shown_and_tried_once(
+    make_kamailio: Callable[..., Kamailio], make_server: Callable[..., Server]
+) -> None:
+    """Nobody locks our account for it; with the right one in the configuration it is tried at once."""
+    address, kamailio = own_address(), make_kamailio()
+    its = trunk(kamailio, password="wrong")
+    server = make_server(carrier(sip(address, "udp"), **its), address)
+    found = wait_for(lambda: (now := state(server))["registration"] == "refused" and now, 10, "refused")
+    assert "refuses user or password (401)" in found["error"]
+    assert found["retry"] > 100
+    time.sleep(3)
+    assert kamailio.heard("REGISTER") == 2
+    server.config.write_text(server.config.read_text().replace("wrong", PASSWORD))
+    server.ctl("reload")
+    wait_registered(server)
+    assert "wrong" not in server.log()
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "text"),
+    [
+        ((DOMAIN,), -1, "its certificate has expired"),
+        (("other.example",), 90, f"its certificate is for other.example, not for {DOMAIN}"),
+    ],
+)
+def test_an_exchange_without_a_good_certificate_is_refused(
+    names: tuple[str, ...],
+    days: float,
+    text: str,
+    make_kamailio: Callable[..., Kamailio],
+    make_server: Callable[..., Server],
+    tmp_path: Path,
+) -> None:
+    authority, address = Authority(tmp_path / "ca"), own_address()
+    kamailio = make_kamailio(files=authority.issue("kamailio", *names, days=days))
+    its = trunk(kamailio, transport="tls", certificate_name=DOMAIN)
+    server = make_server(carrier(sip(address, "udp", tls={"ca": str(authority.path)}), **its), address)
+    found = wait_for(lambda: (now := state(server))["error"] and now, 10, "an error")
+    assert text in found["error"]
+    assert text in server.ctl("trunks")
+    assert kamailio.heard("REGISTER") == 0
+    authority.issue("kamailio", DOMAIN)
+    kamailio.stop()
+    kamailio.start()
+    wait_registered(server)
+    server.stop()
+
+
+def test_a_phone_over_tls_dials_in(make_server: Callable[..., Server], phones: Phones, tmp_path: Path) -> None:
+    """And hears the others; the certificate is renewed meanwhile, which the call does not notice."""
+    authority, address = Authority(tmp_path / "ca"), own_address()
+    files = authority.issue("xconf", address, days=1)
+    server = make_server({"sip": sip(address, "udp", "tls", tls=tls(files))}, address)
+    ann = phones.baresip("ann", transport="tls", config=f"sip_cafile {authority.path}\nsip_verify_server yes\n")
+    bob = phones.baresip("bob", tone=1013)
+    bob.dial(server.uri("3000"))
+    ann.dial(f"sip:3000@{address}:5061;transport=tls")
+    server.wait_members("3000", 2)
+    authority.issue("xconf", address, days=80)
+    server.ctl("reload")
+    wait_for(lambda: "reloaded" in server.log(), 5, "reloaded")
+    time.sleep(1.5)
+    ann.hangup()
+    ann.stop()
+    bob.hangup()
+    assert tone_level(ann.recording().samples[-8000:], 1013) > -22
+    assert "expires" in server.log()  # the first one, soon
+    server.stop()
