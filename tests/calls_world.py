@@ -81,6 +81,9 @@ class Rules:
     def at_trunk(self, host: str) -> bool:
         return host in self.trunks
 
+    def trunk_media(self, address: str) -> bool:
+        return address in self.trunks
+
     def trunk_of(self, request: Request, flow: Flow) -> Trunk | None:
         return Trunk(name="trunk") if self.at_trunk(flow.remote[0]) else None
 

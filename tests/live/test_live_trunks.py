@@ -16,6 +16,9 @@ from bed_server import Server
 from tls_world import Authority
 
 NUMBER = "+493012345"
+QUIET = {
+    "default": {"member_welcome": "", "member_join": "", "member_leave": "", "member_alone": "", "alone_sound": False}
+}
 
 
 @pytest.fixture
@@ -38,6 +41,7 @@ def trunk(kamailio: Kamailio, **options: Any) -> dict[str, Any]:
         "username": "conf",
         "password": PASSWORD,
         "register": True,
+        "media": ["127.0.0.1/32"],  # the phones', which the exchange leaves to themselves
         "retry": 1,
         "dialplan": [{"number": r"\+493012345", "conference": "3000", "flags": "+speaker"}],
     } | options
@@ -66,7 +70,7 @@ def tls(files: Any, **more: Any) -> dict[str, Any]:
 
 
 def carrier(server_settings: dict[str, Any], **its: Any) -> dict[str, Any]:
-    return {"sip": {**server_settings, "trunks": {"carrier": its}}}
+    return {"sip": {**server_settings, "trunks": {"carrier": its}}, "profiles": QUIET}
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
@@ -136,17 +140,17 @@ def test_a_wrong_password_is_shown_and_tried_once(
 ) -> None:
     """Nobody locks our account for it; with the right one in the configuration it is tried at once."""
     address, kamailio = own_address(), make_kamailio()
-    its = trunk(kamailio, password="wrong")
+    its = trunk(kamailio, password="incorrect")
     server = make_server(carrier(sip(address, "udp"), **its), address)
     found = wait_for(lambda: (now := state(server))["registration"] == "refused" and now, 10, "refused")
     assert "refuses user or password (401)" in found["error"]
     assert found["retry"] > 100
     time.sleep(3)
     assert kamailio.heard("REGISTER") == 2
-    server.config.write_text(server.config.read_text().replace("wrong", PASSWORD))
+    server.config.write_text(server.config.read_text().replace("incorrect", PASSWORD))
     server.ctl("reload")
     wait_registered(server)
-    assert "wrong" not in server.log()
+    assert "incorrect" not in server.log() and PASSWORD not in server.log()
     server.stop()
 
 
@@ -184,7 +188,7 @@ def test_a_phone_over_tls_dials_in(make_server: Callable[..., Server], phones: P
     """And hears the others; the certificate is renewed meanwhile, which the call does not notice."""
     authority, address = Authority(tmp_path / "ca"), own_address()
     files = authority.issue("xconf", address, days=1)
-    server = make_server({"sip": sip(address, "udp", "tls", tls=tls(files))}, address)
+    server = make_server({"sip": sip(address, "udp", "tls", tls=tls(files)), "profiles": QUIET}, address)
     ann = phones.baresip("ann", transport="tls", config=f"sip_cafile {authority.path}\nsip_verify_server yes\n")
     bob = phones.baresip("bob", tone=1013)
     bob.dial(server.uri("3000"))

@@ -28,6 +28,9 @@ class ConfiguredAccess:
     def at_trunk(self, host: str) -> bool:
         return self._trunks.at(host)
 
+    def trunk_media(self, address: str) -> bool:
+        return self._trunks.media_at(address)
+
     def trunk_of(self, request: Request, flow: Flow) -> Trunk | None:
         return self._trunks.calling(request, flow)
 

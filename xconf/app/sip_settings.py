@@ -46,6 +46,7 @@ class Trunk(Section, frozen=True):
     expires: Annotated[int, Meta(ge=10, le=86_400)] = 3600
     retry: Annotated[int, Meta(ge=1, le=1800)] = 30
     allow: list[Origin] = []
+    media: list[Network] = []
     users: dict[str, Name] = {}
     certificate_name: Domain | None = None
     options_interval: Seconds = 0

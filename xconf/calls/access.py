@@ -32,6 +32,9 @@ class Access(Protocol):
     def at_trunk(self, host: str) -> bool:
         """This address is one of a trunk's."""
 
+    def trunk_media(self, address: str) -> bool:
+        """Sound of a trunk may come from this address."""
+
     def trunk_of(self, request: Request, flow: Flow) -> Trunk | None:
         """The trunk that a call comes from by its address or certificate; it needs no password."""
 

@@ -277,8 +277,7 @@ class Calls:
 
     def believes(self, address: str, host: str) -> bool:
         """Whether packets of a phone that signals from `host` can come from the media address that it names."""
-        access = self.access
-        return plausible(address, host) or (access.at_trunk(host) and access.at_trunk(address))
+        return plausible(address, host) or (self.access.at_trunk(host) and self.access.trunk_media(address))
 
     def media_address_for(self, host: str) -> str:
         """The address that a phone at `host` is told to send media to. Raises PortError."""

@@ -22,7 +22,8 @@ class Trunk:
     """What the configuration says. Times in seconds.
 
     servers: where calls and registrations go, the first first; transport: None for what their domain says; domain: of
-    our address there; networks and hosts: where its calls come from, beside the servers' addresses; users: name and
+    our address there; networks and hosts: where its calls come from, beside the servers' addresses; media: where its
+    sound may be, beside those; users: name and
     password of calls that are known by them; certificate: whom its certificate is for, "" when calls are not known by it;
     caller_id: our number for those whom we call, "" for whatever the call has.
     """
@@ -38,6 +39,7 @@ class Trunk:
     retry: float = 30.0
     networks: tuple[Network, ...] = ()
     hosts: tuple[Server, ...] = ()
+    media: tuple[Network, ...] = ()
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     certificate: str = ""
     options_interval: float = 0.0

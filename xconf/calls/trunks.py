@@ -111,6 +111,13 @@ class Trunks:
         """Whether this address is one of a trunk's."""
         return bool(self._at(host))
 
+    def media_at(self, address: str) -> bool:
+        """Whether sound of a trunk may come from this address: one of its own, or of its media."""
+        if self.at(address):
+            return True
+        where = ipaddress.ip_address(address)
+        return any(where in network for line in self._lines.values() for network in line.trunk.media)
+
     def calling(self, request: Request, flow: Flow) -> Trunk | None:
         """The trunk that a call comes from, by its address or its certificate; see `of_user` for the others.
 
