@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -10,7 +13,8 @@ from bed_phones import end_process, need, own_address, wait_for
 
 from xconf.sip.tls.files import Files
 
-MODULES = Path("/usr/lib/x86_64-linux-gnu/kamailio/modules")
+MODULES = next(Path("/usr/lib").glob("*/kamailio/modules"), Path())
+PROGRAM = shutil.which("kamailio", path=f"{os.environ['PATH']}:/usr/sbin") or "kamailio"
 DOMAIN = "carrier.example"
 PASSWORD = "secret"
 
@@ -117,7 +121,9 @@ class Kamailio:
         algorithm: str = "MD5",
         address: str | None = None,
     ) -> None:
-        need("kamailio", "kamailio kamailio-tls-modules")
+        need(PROGRAM, "kamailio")
+        if files is not None:
+            need(str(PROGRAM if (MODULES / "tls.so").exists() else MODULES / "tls.so"), "kamailio-tls-modules")
         self.folder = folder
         folder.mkdir(parents=True)
         self.address = address or own_address()
@@ -149,14 +155,12 @@ class Kamailio:
     def start(self) -> None:
         before = self.log().count("HEARD")
         with (self.folder / "log").open("ab") as log:
-            command = ["kamailio", "-f", str(self.folder / "kamailio.cfg"), "-DD", "-E", "-m", "32", "-M", "4"]
+            command = [PROGRAM, "-f", str(self.folder / "kamailio.cfg"), "-DD", "-E", "-m", "32", "-M", "4"]
             command += ["-Y", str(self.folder), "-P", str(self.folder / "pid")]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self._await(before)
 
     def _await(self, before: int) -> None:
-        import socket
-
         def answers() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, f"kamailio ended at start:\n{self.log()[-3000:]}"
