@@ -123,3 +123,11 @@ def test_any_bytes_at_all_harm_nothing(data: bytes) -> None:
     feed(ua, data)
     assert not [event for event in ua.drain() if isinstance(event, Ended)]
     assert ua.sizes() == NOTHING
+
+
+def test_a_malformed_via_below_the_first_does_not_keep_a_call_from_being_answered() -> None:
+    data = next(case.data for case in TABLE if case.name == "longreq")
+    upper, lower = data[: (second := data.lower().index(b"\r\nv", data.lower().index(b"\r\nv") + 3))], data[second:]
+    _, told = feed(ua := UserAgent(), upper + lower.replace(b"SIP", b"SIP\x00", 1))
+    assert [type(event) for event in told] == [Invited]
+    assert ua.counters["malformed"] == 0

@@ -144,7 +144,7 @@ class Dialog:
 
 def _behind(request: Request, flow: Flow) -> bool:
     """Whether the request came straight from a peer that is to be answered at its source rather than its Contact."""
-    if len(request.vias) > 1 or request.contact is None:
+    if len(request.headers.get_all("Via")) > 1 or request.contact is None:  # lower ones may be malformed
         return False
     via, host = request.via, request.contact.uri.host.lower()
     if host == flow.remote[0]:
