@@ -265,5 +265,5 @@ def test_ports_that_are_closed_take_what_is_said_to_them_after() -> None:
     ports = MediaPorts("127.0.0.1", 22000, 22099)
     ports.open()
     ports.close()
-    ports.send_rtcp(0, b"bye", ("127.0.0.1", 9))
+    ports.send_rtcp(0, np.zeros((1, 8), np.uint8), np.zeros((1, 16), np.uint8))
     assert ports.unsent == 1

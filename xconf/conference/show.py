@@ -80,6 +80,8 @@ def member_status(member: Member) -> Row:
         "lost": statistics.lost,
         "late": statistics.late,
         "jitter-ms": round(statistics.jitter_ms, 1),
+        "lost-there": None if statistics.lost_there is None else round(statistics.lost_there, 3),
+        "round-trip-ms": None if statistics.round_trip_ms is None else round(statistics.round_trip_ms, 1),
     }
 
 

@@ -9,7 +9,7 @@ from xconf.media.codecs import LINEAR, PCMA, PCMU, Codec, CodecMissing
 from xconf.media.g722 import G722
 from xconf.media.opus import Opus
 from xconf.media.pace import PTIMES
-from xconf.rtp.ports import WIDTH
+from xconf.rtp.batch import WIDTH
 from xconf.sip.offer_answer import Codec as Format
 
 LARGEST = 1400  # octets of a payload that crosses an Ethernet in one piece, whatever is wrapped around it

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from xconf.media.codecs import Codec, Packet, SampleCodec, Samples
 from xconf.media.voices import VoiceGroup
+from xconf.rtp.batch import Batch
 from xconf.rtp.packet import Headers, distance
-from xconf.rtp.ports import Batch
 
 Ints = npt.NDArray[np.int64]
 SHORTEST_PACKET = 0.005  # s of sound

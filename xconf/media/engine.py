@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Engine:
         self._heard_from: dict[int, tuple[Bank, int, tuple[int, int, int, int]]] = {}  # leg row -> what it is sent
         self._touched: dict[int, Leg] = {}
         self._told: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-        self.reports = Reports(self.timelines, rng)
+        self.reports = Reports(self.timelines, capacity, rng)
 
     # What calls and conferences do
 
@@ -128,23 +129,27 @@ class Engine:
         }
 
     def statistics(self, leg: Leg) -> LegStatistics:
-        counterpart = self.reports.counterpart(leg.row)
-        last = max(int(self.receiver.last[leg.row]), counterpart.last_heard if counterpart else NEVER)
+        row = leg.row
+        last = max(int(self.receiver.last[row]), int(self.reports.last_heard[row]))
         if leg.closed or last == NEVER:
             return LegStatistics()
-        silent = (self.tick_number - last) * TICK
-        if leg.voice is None or leg.media is None or not self.receiver.reception.received[leg.row]:
-            return LegStatistics(silent_for=silent)
-        report = self.receiver.reception.report(leg.row)
+        there = LegStatistics(
+            silent_for=(self.tick_number - last) * TICK,
+            lost_there=self.reports.lost_there(row),
+            round_trip_ms=self.reports.round_trip_ms(row),
+        )
+        if leg.voice is None or leg.media is None or not self.receiver.reception.received[row]:
+            return there
+        report = self.receiver.reception.report(np.array([row]))
         jitter = leg.plane.voices.groups[leg.media.codec.heard].jitter
-        return LegStatistics(
-            report.received,
-            report.lost,
-            report.jitter / leg.media.codec.clock * 1000,
-            float(jitter.delay(np.array([leg.voice]))[0]) * 1000,
-            int(jitter.lost[leg.voice]),
-            int(jitter.late[leg.voice]),
-            silent,
+        return replace(
+            there,
+            packets=int(report.received[0]),
+            lost=int(report.lost[0]),
+            jitter_ms=float(report.jitter[0]) / leg.media.codec.clock * 1000,
+            delay_ms=float(jitter.delay(np.array([leg.voice]))[0]) * 1000,
+            concealed=int(jitter.lost[leg.voice]),
+            late=int(jitter.late[leg.voice]),
         )
 
     def silent_legs(self, seconds: float, limit: int) -> list[Leg]:
@@ -194,7 +199,7 @@ class Engine:
 
     def forget(self, leg: Leg) -> None:
         """The leg is closed: its address is free at once, its row when the next tick has taken it off the fan-out."""
-        self.reports.bye(leg, self.ports)
+        self.reports.bye(leg)
         self._addresses.forget(leg.row)
         self._count_events(leg, -1)
         self.receiver.forget(leg.row)
@@ -225,6 +230,8 @@ class Engine:
             self._skip(missed)
         with kept("receive"):
             self._receive()
+        with kept("reports"):
+            self.reports.say_bye(self.ports)
         if not self._legs and not any(plane.playing for plane in self.planes.values()):
             return  # nobody hears and nothing waits for an end
         for plane in self.planes.values():
@@ -338,4 +345,5 @@ class Engine:
 
     def close(self) -> None:
         """Closes the ports; calls are over before."""
+        self.reports.say_bye(self.ports, self._capacity)
         self.ports.close()

@@ -51,7 +51,10 @@ class LegMedia:
 
 @dataclass(frozen=True, slots=True)
 class LegStatistics:
-    """Packets received and lost, interarrival jitter and sound buffered (ms), frames concealed; seconds since heard."""
+    """Packets received and lost, interarrival jitter and sound buffered (ms), frames concealed; seconds since heard.
+
+    lost_there: share of our packets that the phone misses, round_trip_ms: there and back; None: it did not say so (yet).
+    """
 
     packets: int = 0
     lost: int = 0
@@ -60,6 +63,8 @@ class LegStatistics:
     concealed: int = 0
     late: int = 0
     silent_for: float | None = None  # None: never heard
+    lost_there: float | None = None
+    round_trip_ms: float | None = None
 
     def heard_before(self, seconds: float) -> bool:
         """No packet, RTP or RTCP, within so many seconds."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,19 +23,26 @@ def step_gain(step: int) -> float:
     return float(10 ** (step * STEP_DB / 20))
 
 
+def saturate(frames: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Samples beyond what 16 bits hold, as loud as they can be. (np.clip takes five times as long for few of them.)"""
+    bounded: npt.NDArray[Any] = np.minimum(np.maximum(frames, -32768), 32767)
+    return bounded
+
+
 def scale(frames: Samples, gain: Floats) -> Samples:
     """frames: int16[n, samples], times gain: float32[n]; saturates. Rows of gain 1 are untouched."""
-    rows = np.flatnonzero(gain != 1.0)
+    rows = (gain != 1.0).nonzero()[0]
     if not len(rows):
         return frames
     frames = frames.copy()
-    frames[rows] = np.clip(np.rint(frames[rows] * gain[rows, None]), -32768, 32767).astype(np.int16)
+    frames[rows] = saturate(np.rint(frames[rows] * gain[rows, None])).astype(np.int16)
     return frames
 
 
 def mean_level(frames: Samples) -> Floats:
     """Mean of the absolute sample, per row."""
-    level: Floats = np.abs(frames, dtype=np.int32).mean(axis=1, dtype=np.float32)
+    total = np.add.reduce(np.abs(frames, dtype=np.int32), axis=1)  # at most 5760 samples of 16 bits: 32 bits hold it
+    level: Floats = (total / frames.shape[1]).astype(np.float32)
     return level
 
 

@@ -11,10 +11,9 @@ from xconf.media.pace import Pace
 from xconf.media.plane import Plane
 from xconf.media.resample import Resamplers, with_channels
 from xconf.media.rows import Rows
-from xconf.rtp.fanout import Beat
+from xconf.rtp.fanout import IOVEC, Beat
 
 HEADER = 12
-IOVEC = np.dtype([("base", "u8"), ("length", "u8")])
 _VERSION = 0x80
 
 Samples = npt.NDArray[np.int16]

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from xconf.media.levels import saturate
 from xconf.media.resample import with_channels
 from xconf.media.rows import Rows
 from xconf.media.sources import Sound
@@ -146,16 +147,16 @@ class Plane:
         over, into = self._read_players()
         voices, frames, changed = self.voices.read(tick)
         mix = self.voices.mix[voices]
-        first = np.flatnonzero(np.diff(mix, prepend=-1))  # voices come sorted by mix
+        first = np.append(True, mix[1:] != mix[:-1])[: len(mix)].nonzero()[0]  # voices come sorted by mix
         mixes = mix[first]
         total = np.add.reduceat(frames, first, axis=0, dtype=np.int32) if len(voices) else frames.astype(np.int32)
         if into:
             mixes, total = self._mix_in(into, mixes, total)
         self._fill_quiet(mixes, tick)
-        self.pcm[mixes] = np.clip(total, -32768, 32767)
+        self.pcm[mixes] = saturate(total)
         if len(voices):
             mine = total[np.searchsorted(mixes, mix)] - frames
-            self.pcm[self.voices.minus[voices]] = np.clip(mine, -32768, 32767)
+            self.pcm[self.voices.minus[voices]] = saturate(mine)
         return changed, over
 
     def _read_players(self) -> tuple[list[Player], list[tuple[int, Samples]]]:
@@ -196,6 +197,8 @@ class Plane:
         """Conferences in which nobody speaks and nothing is played: comfort noise, or silence."""
         if self._mix_rows is None:
             self._mix_rows = np.array(sorted(self._mixes), np.int64)
+        if len(loud) == len(self._mix_rows):
+            return
         self._loud[loud] = True
         quiet = self._mix_rows[~self._loud[self._mix_rows]]
         self._loud[loud] = False

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from xconf.media.codecs import Codec
 from xconf.media.decoding import Kind
 from xconf.media.voices import Heard, VoiceGroup
+from xconf.rtp.batch import Batch
 from xconf.rtp.packet import Headers, headers
-from xconf.rtp.ports import Batch
 from xconf.rtp.reception import Reception
 from xconf.rtp.sources import SourceTable
 
@@ -88,29 +88,35 @@ class Receiver:
         leg = self.sources.find(batch.source)
         self._find_strays(batch, head, leg, latch)
         known = (leg >= 0) & head.valid
-        self.counters["malformed"] += int((~head.valid & ~head.rtcp).sum())
-        new = np.unique(leg[known & (self.last[leg] == NEVER)]).tolist()
+        if not head.valid.all():
+            self.counters["malformed"] += int((~head.valid & ~head.rtcp).sum())
+        new = list(set(leg[known & (self.last[leg] == NEVER)].tolist()))
         self.last[leg[known]] = tick
-        events = self._events(batch, head, leg, known)
         audio = known & (head.payload_type == self.payload_type[leg])
-        self.counters["other_payload_type"] += int((known & ~audio & (head.payload_type != self.event_type[leg])).sum())
+        events: list[EventPacket] = []
+        if not audio.all():
+            event = known & (head.payload_type == self.event_type[leg])
+            self.counters["other_payload_type"] += int((known & ~audio & ~event).sum())
+            events = self._events(batch, head, leg, event.nonzero()[0])
         known &= self.voice[leg] >= 0
-        self._note_sources(head, leg, np.flatnonzero(audio & known))
+        self._note_sources(head, leg, (audio & known).nonzero()[0])
         known &= self.ssrc[leg] == head.ssrc
-        self._note(head, leg, np.flatnonzero(known), np.flatnonzero(audio & known), batch, tick)
-        self._store(batch, head, leg, np.flatnonzero(audio & known))
+        sound = (audio & known).nonzero()[0]
+        self._note(head, leg, known.nonzero()[0], sound, batch, tick)
+        self._store(batch, head, leg, sound)
         return events, new
 
     def _find_strays(self, batch: Batch, head: Headers, leg: Ints, latch: Callable[[int, int], int | None]) -> None:
-        strays = np.flatnonzero((leg < 0) & head.valid)
+        strays = ((leg < 0) & head.valid).nonzero()[0]
+        if not len(strays):
+            return
         for at in strays[:STRAYS_PER_BATCH].tolist():
             found = latch(int(batch.port[at]), int(batch.source[at]))
             if found is not None:
                 leg[at] = found
         self.counters["stray"] += int((leg[strays] < 0).sum())
 
-    def _events(self, batch: Batch, head: Headers, leg: Ints, known: npt.NDArray[np.bool_]) -> list[EventPacket]:
-        found = np.flatnonzero(known & (head.payload_type == self.event_type[leg]))
+    def _events(self, batch: Batch, head: Headers, leg: Ints, found: Ints) -> list[EventPacket]:
         rows = found[_turn(leg[found]) < EVENTS_PER_LEG][:EVENTS_PER_BATCH]
         self.counters["events_dropped"] += len(found) - len(rows)
         return [
@@ -154,7 +160,7 @@ class Receiver:
             self._store_ordered(batch, head, leg, rows[ordered])
             rows = rows[~ordered]
         shape = self.kind[leg[rows]] << 32 | head.payload_offset[rows] << 16 | head.payload_length[rows]
-        shapes = np.unique(shape)
+        shapes = set(shape.tolist())
         if len(shapes) > SHAPES_PER_BATCH:
             # Of a leg that sends packets of many lengths one length is heard, so that it costs the others nothing.
             latest = np.zeros(len(self.kind), np.int64)
@@ -162,8 +168,8 @@ class Receiver:
             alike = shape == latest[leg[rows]]
             self.counters["odd_length"] += int((~alike).sum())
             rows, shape = rows[alike], shape[alike]
-            shapes = np.unique(shape)
-        for value in shapes.tolist():
+            shapes = set(shape.tolist())
+        for value in shapes:
             alike = rows[shape == value]
             kind = self.kinds[value >> 32]
             if kind is not None:

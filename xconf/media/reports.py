@@ -3,158 +3,185 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from xconf.media.outputs import Timelines
-from xconf.media.receive import Receiver
-from xconf.rtp.ports import MediaPorts
-from xconf.rtp.rtcp import (
-    Bye,
-    ReceiverReport,
-    ReportBlock,
-    RtcpError,
-    RtcpPacket,
-    SenderReport,
-    SourceDescription,
-    build,
-    ntp_middle,
-    ntp_time,
-    parse,
-)
+from xconf.media.receive import NEVER, Receiver
+from xconf.rtp.batch import Batch
+from xconf.rtp.ports import MediaPorts, sockaddr, source_key
+from xconf.rtp.rtcp import ntp_time
+from xconf.rtp.rtcp_columns import Blocks, Sent, compose, read
+from xconf.rtp.sources import SourceTable
 
 if TYPE_CHECKING:
-    from xconf.media.leg import Leg
+    from xconf.media.leg import Address, Leg, LegMedia
 
 PERIOD = 250  # ticks between two reports to a leg
-READ_EVERY = 10  # ticks between two looks at the RTCP sockets
-_TICK = 0.02
+EVERY = 10  # ticks between two batches of reports, and two looks at the RTCP sockets
+_TICK, _TICK_MS = 0.02, 20
+BYES = 64  # at a tick
+LAST_PORT = 65535
 
-
-@dataclass(slots=True)
-class _Counterpart:
-    """What is kept of one leg between reports."""
-
-    first_tick: int
-    place: tuple[int, tuple[str, int]]  # media port, and the phone's RTCP address
-    last_heard: int = -1
-    last_sr: int = 0
-    last_sr_tick: int = 0
-    expected: int = 0
-    received: int = 0
-    remote_lost: float | None = None  # share, as the phone reports it of our packets
-    remote_jitter: int = 0
-    round_trip: float | None = None
+Ints = npt.NDArray[np.int64]
 
 
 class Reports:
-    """Reports to and from the legs of an engine."""
+    """Reports to and from the legs of an engine, one row of the columns for each. `capacity`: legs.
 
-    def __init__(self, timelines: Timelines, rng: np.random.Generator) -> None:
+    last_heard: tick of the last RTCP.
+    """
+
+    def __init__(self, timelines: Timelines, capacity: int, rng: np.random.Generator) -> None:
         self._timelines = timelines
         self._cname = f"{int(rng.integers(1 << 48)):012x}@xconf"  # RFC 7022: random, of one run
-        self._known: dict[int, _Counterpart] = {}
-        self._by_address: dict[tuple[int, tuple[str, int]], int] = {}
+        self._placed: dict[int, tuple[LegMedia, Address]] = {}  # leg row -> what its columns were made of
+        self._keys: dict[int, int] = {}
+        self._sources = SourceTable()
+        self._byes: list[tuple[int, npt.NDArray[np.uint8], int]] = []
+        self._names = np.zeros((capacity, 16), np.uint8)  # sockaddr of its RTCP
+        self._port = np.zeros(capacity, np.int64)
+        self._sends = np.zeros(capacity, bool)
+        self._clock = np.zeros(capacity, np.int64)  # Hz, of RTP timestamps
+        self._ptime = np.full(capacity, _TICK_MS)
+        self._octets = np.zeros(capacity, np.int64)  # of the payload of one tick
+        self._timeline = np.zeros(capacity, np.int64)
+        self._since = np.zeros(capacity, np.int64)  # tick
+        self._expected = np.zeros(capacity, np.int64)  # until the last report
+        self._received = np.zeros(capacity, np.int64)
+        self._last_sr = np.zeros(capacity, np.int64)
+        self._last_sr_tick = np.zeros(capacity, np.int64)
+        self.last_heard = np.full(capacity, NEVER)
+        self._lost_there = np.full(capacity, np.nan)
+        self._round_trip = np.full(capacity, np.nan)
         self.counters: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._placed)
 
-    def counterpart(self, row: int) -> _Counterpart | None:
-        """What the phone reported; None before it was first reported to."""
-        return self._known.get(row)
+    def lost_there(self, row: int) -> float | None:
+        """The share of our packets that the phone misses; None before it said so."""
+        return _known(self._lost_there[row])
 
-    def run(self, legs: dict[int, Leg], ports: MediaPorts, receiver: Receiver, tick: int, wall: float) -> None:
-        """Send the reports that are due at this tick; now and then read what came."""
-        if tick % READ_EVERY == 0:
-            for port, remote, data in ports.drain_rtcp():
-                self._read(port, remote, data, tick, wall)
-        for row in range(tick % PERIOD, max(legs, default=-1) + 1, PERIOD):
-            leg = legs.get(row)
-            if leg is not None and leg.latched is not None and leg.media is not None:
-                self._send(leg, ports, receiver, tick, wall)
+    def round_trip_ms(self, row: int) -> float | None:
+        """There and back; None before it is known."""
+        return _known(self._round_trip[row] * 1000)
 
-    def _rtcp_address(self, leg: Leg) -> tuple[str, int]:
-        assert leg.media is not None and leg.latched is not None
-        if leg.latched == leg.media.remote:
-            return leg.media.remote_rtcp
-        return leg.latched[0], leg.latched[1] + 1
+    def run(self, legs: Mapping[int, Leg], ports: MediaPorts, receiver: Receiver, tick: int, wall: float) -> None:
+        """To be called at each tick. Now and then: read what came, and send the reports that are due."""
+        turn, rest = divmod(tick, EVERY)
+        if rest:
+            return
+        for batch in ports.drain_rtcp():
+            self._read(batch, tick, wall)
+        turns = PERIOD // EVERY
+        due = [row for row in range(turn % turns, len(self._port), turns) if self._ready(legs.get(row), tick)]
+        if due:
+            self._send(np.array(due), ports, receiver, tick, wall)
 
-    def _send(self, leg: Leg, ports: MediaPorts, receiver: Receiver, tick: int, wall: float) -> None:
-        assert leg.media is not None
-        known = self._known.get(leg.row)
-        address = self._rtcp_address(leg)
-        place = leg.port.index, address
-        if known is None:
-            known = self._known[leg.row] = _Counterpart(tick, place)
-        if known.place != place:
-            self._by_address.pop(known.place, None)
-            known.place = place
-        self._by_address[place] = leg.row
-        ports.send_rtcp(leg.port.index, build(self._packets(leg, known, receiver, tick, wall)), address)
+    def _ready(self, leg: Leg | None, tick: int) -> bool:
+        """Whether there is somebody to report to; his columns are up to date then."""
+        if leg is None or leg.media is None or leg.latched is None:
+            return False
+        placed = self._placed.get(leg.row)
+        if placed is None or placed[0] is not leg.media or placed[1] is not leg.latched:
+            self._place(leg, leg.media, leg.latched, tick)
+        self._timeline[leg.row] = leg.timeline
+        return True
 
-    def _packets(self, leg: Leg, known: _Counterpart, receiver: Receiver, tick: int, wall: float) -> list[RtcpPacket]:
-        assert leg.media is not None
-        ssrc = int(self._timelines.ssrc[leg.timeline])
-        blocks = self._blocks(leg, known, receiver, tick)
-        report: RtcpPacket = ReceiverReport(ssrc, blocks)
-        if leg.media.sends:
-            codec = leg.media.codec
-            sent = tick - known.first_tick
-            stamp = self._timelines.rtp_time(leg.timeline, tick, codec.clock)
-            report = SenderReport(
-                ssrc, ntp_time(wall), stamp, sent & 0xFFFFFFFF, sent * codec.room(20) & 0xFFFFFFFF, blocks
+    def _place(self, leg: Leg, media: LegMedia, latched: Address, tick: int) -> None:
+        row = leg.row
+        if row not in self._placed:
+            self._since[row] = tick
+            self._expected[row] = self._received[row] = self._last_sr[row] = 0
+            self.last_heard[row] = NEVER
+            self._lost_there[row] = self._round_trip[row] = np.nan
+        self._placed[row] = media, latched
+        self._port[row], self._sends[row] = leg.port.index, media.sends
+        self._clock[row], self._octets[row] = media.codec.clock, media.codec.room(_TICK_MS)
+        self._ptime[row] = media.ptime
+        self._drop_key(row)
+        remote = media.remote_rtcp if latched == media.remote else (latched[0], latched[1] + 1)
+        self._names[row] = 0  # nowhere: there is no port after the last one
+        if remote[1] <= LAST_PORT:
+            self._names[row] = np.frombuffer(sockaddr(remote), np.uint8)
+            key = source_key(remote, leg.port.index)
+            if self._sources.add(key, row):
+                self._keys[row] = key
+
+    def _drop_key(self, row: int) -> None:
+        key = self._keys.pop(row, None)
+        if key is not None:
+            self._sources.remove(key)
+
+    def _send(self, due: Ints, ports: MediaPorts, receiver: Receiver, tick: int, wall: float) -> None:
+        """Packets alike in shape, and of one port, are made and sent together."""
+        heard = (receiver.voice[due] >= 0) & (receiver.reception.received[due] > 0)
+        shape = self._port[due] << 2 | self._sends[due].astype(np.int64) << 1 | heard
+        for value in set(shape.tolist()):
+            rows = due[shape == value]
+            packets = compose(
+                self._timelines.ssrc[self._timeline[rows]].astype(np.int64),
+                self._cname,
+                sent=self._sent(rows, tick, wall) if value & 2 else None,
+                blocks=self._blocks(rows, receiver, tick) if value & 1 else None,
             )
-        return [report, SourceDescription(((ssrc, self._cname),))]
+            ports.send_rtcp(value >> 2, packets, self._names[rows])
 
-    def _blocks(self, leg: Leg, known: _Counterpart, receiver: Receiver, tick: int) -> tuple[ReportBlock, ...]:
-        """The report of what came from the leg; none when nothing came."""
-        if leg.voice is None or not receiver.reception.received[leg.row]:
-            return ()
-        now = receiver.reception.report(leg.row)
-        expected, received = now.expected - known.expected, now.received - known.received
-        known.expected, known.received = now.expected, now.received
-        lost = expected - received
-        return (
-            ReportBlock(
-                int(receiver.ssrc[leg.row]),
-                min(255, lost * 256 // expected) if 0 < lost <= expected else 0,
-                max(-(1 << 23), min((1 << 23) - 1, now.lost)),
-                now.highest_sequence & 0xFFFFFFFF,
-                min(int(now.jitter), 0xFFFFFFFF),
-                known.last_sr,
-                int((tick - known.last_sr_tick) * _TICK * 65536) & 0xFFFFFFFF if known.last_sr else 0,
-            ),
+    def _sent(self, rows: Ints, tick: int, wall: float) -> Sent:
+        line, ticks = self._timeline[rows], tick - self._since[rows]
+        stamp = self._timelines.timestamp[line] + tick * (self._clock[rows] // 50)
+        return Sent(ntp_time(wall), stamp, ticks * _TICK_MS // self._ptime[rows], ticks * self._octets[rows])
+
+    def _blocks(self, rows: Ints, receiver: Receiver, tick: int) -> Blocks:
+        """What came from those legs, since the last report and in all."""
+        reception = receiver.reception.report(rows)
+        expected, received = reception.expected - self._expected[rows], reception.received - self._received[rows]
+        self._expected[rows], self._received[rows] = reception.expected, reception.received
+        lost = np.clip(expected - received, 0, np.maximum(expected, 0))
+        sr = self._last_sr[rows]
+        return Blocks(
+            receiver.ssrc[rows].astype(np.int64),
+            np.minimum(255, lost * 256 // np.maximum(expected, 1)),
+            np.clip(reception.lost, -(1 << 23), (1 << 23) - 1),
+            reception.highest_sequence,
+            np.minimum(reception.jitter.astype(np.int64), 0xFFFFFFFF),
+            sr,
+            np.where(sr != 0, ((tick - self._last_sr_tick[rows]) * _TICK * 65536).astype(np.int64), 0),
         )
 
-    def _read(self, port: int, remote: tuple[str, int], data: bytes, tick: int, wall: float) -> None:
-        row = self._by_address.get((port, remote))
-        known = None if row is None else self._known.get(row)
-        if known is None:
-            self.counters["stray"] += 1
-            return
-        known.last_heard = tick
-        try:
-            packets = parse(data)
-        except RtcpError:
-            self.counters["malformed"] += 1
-            return
-        for packet in packets:
-            if isinstance(packet, SenderReport):
-                known.last_sr, known.last_sr_tick = ntp_middle(packet.ntp), tick
-            if isinstance(packet, SenderReport | ReceiverReport) and packet.reports:
-                block = packet.reports[0]
-                known.remote_lost, known.remote_jitter = block.fraction_lost / 256, block.jitter
-                known.round_trip = block.round_trip(wall)
+    def _read(self, batch: Batch, tick: int, wall: float) -> None:
+        rows = self._sources.find(batch.source)
+        told = read(batch.data, batch.lengths, wall)
+        self.counters["stray"] += int((rows < 0).sum())
+        self.last_heard[rows[rows >= 0]] = tick
+        self.counters["malformed"] += int((~told.well_formed & (rows >= 0)).sum())
+        sr = (told.sr != 0) & (rows >= 0)
+        self._last_sr[rows[sr]], self._last_sr_tick[rows[sr]] = told.sr[sr], tick
+        block = told.block & (rows >= 0)
+        self._lost_there[rows[block]] = told.fraction[block] / 256
+        self._round_trip[rows[block]] = told.round_trip[block]
 
-    def bye(self, leg: Leg, ports: MediaPorts) -> None:
-        """The call is over: tell the phone (RFC 3550, 6.6), and forget the leg."""
-        known = self._known.pop(leg.row, None)
-        if known is None:
+    def bye(self, leg: Leg) -> None:
+        """The call is over: the phone is told at the next tick (RFC 3550, 6.6), and the leg forgotten."""
+        if self._placed.pop(leg.row, None) is None:
             return
-        self._by_address.pop(known.place, None)
-        ssrc = int(self._timelines.ssrc[leg.timeline])
-        packets: list[RtcpPacket] = [ReceiverReport(ssrc), SourceDescription(((ssrc, self._cname),)), Bye((ssrc,))]
-        ports.send_rtcp(known.place[0], build(packets), known.place[1])
+        self._drop_key(leg.row)
+        self._byes.append((leg.port.index, self._names[leg.row].copy(), int(self._timelines.ssrc[leg.timeline])))
+
+    def say_bye(self, ports: MediaPorts, limit: int = BYES) -> None:
+        """Tell up to so many phones that their call is over; when thousands hang up at once it takes some ticks."""
+        if not self._byes:
+            return
+        byes, self._byes = self._byes[:limit], self._byes[limit:]
+        for index in {port for port, _, _ in byes}:
+            mine = [bye for bye in byes if bye[0] == index]
+            packets = compose(np.array([ssrc for _, _, ssrc in mine]), self._cname, bye=True)
+            ports.send_rtcp(index, packets, np.array([name for _, name, _ in mine]))
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

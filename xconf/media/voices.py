@@ -13,6 +13,7 @@ from xconf.rtp.jitter import IDLE, JitterBuffers
 
 Samples = npt.NDArray[np.int16]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 CONCEALED_PER_TICK = 64  # frames; what is missing beyond them is silence
 ALIKE = 0.8  # likeness from which two frames are made one without being noticed
 SHRUNK_PER_TICK = 16
@@ -51,29 +52,31 @@ class VoiceGroup:
         self._resamplers.drop(voice)
         self._order = None
 
-    def read(self, tick: int, speaking: npt.NDArray[np.bool_]) -> tuple[Ints, Samples]:
-        """The voices and their frames of this tick, int16[n, rate // 50 * channels]: concealed where lost, zero where silent."""
+    def read(self, tick: int, speaking: Bools) -> tuple[Ints, Samples, Bools]:
+        """The voices; their frames of this tick, int16[n, rate // 50 * channels], concealed where lost, zero where silent;
+        and which of them play.
+        """
         if self._order is None:
             self._order = np.array(sorted(self.members), np.int64)
         voices = self._order
         if not len(voices):
-            return voices, np.zeros((0, 0), np.int16)
+            return voices, np.zeros((0, 0), np.int16), np.zeros(0, bool)
         frames, there = self.jitter.take(voices)
         self._mend(voices, frames, there, speaking)
         self._shrink(voices, frames, there, tick)
         good = voices[there]
         self._recent[good, self._turn[good]] = frames[there]
         self._turn[good] ^= 1
-        frames = self._resamplers.run(voices, frames)
-        return voices, with_channels(frames, self._channels, self._wanted_channels)
+        frames = with_channels(self._resamplers.run(voices, frames), self._channels, self._wanted_channels)
+        return voices, frames, self.jitter.held[voices] < IDLE
 
-    def _mend(
-        self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], speaking: npt.NDArray[np.bool_]
-    ) -> None:
+    def _mend(self, voices: Ints, frames: Samples, there: Bools, speaking: Bools) -> None:
         """Conceal what is missing, and blend what comes after it; in place."""
-        frames[~there] = 0
         concealed = self._concealed[voices]
-        odd = np.flatnonzero((concealed > 0) & there | (concealed < FADE_FRAMES) & ~there & speaking[voices])
+        if there.all() and not concealed.any():
+            return
+        frames[~there] = 0
+        odd = ((concealed > 0) & there | (concealed < FADE_FRAMES) & ~there & speaking[voices]).nonzero()[0]
         samples = frames.shape[1] // self._channels
         for at in odd[:CONCEALED_PER_TICK].tolist():
             voice, count = int(voices[at]), int(concealed[at])
@@ -92,7 +95,7 @@ class VoiceGroup:
         older = int(self._turn[voice])
         return np.concatenate([self._recent[voice, older], self._recent[voice, older ^ 1]])
 
-    def _shrink(self, voices: Ints, frames: Samples, there: npt.NDArray[np.bool_], tick: int) -> None:
+    def _shrink(self, voices: Ints, frames: Samples, there: Bools, tick: int) -> None:
         """Make one frame of two where a voice is delayed more than it needs; in place."""
         roomy = self.jitter.roomy(voices, tick)
         if not len(roomy):
@@ -101,7 +104,7 @@ class VoiceGroup:
         roomy = np.roll(roomy, -tick * SHRUNK_PER_TICK % len(roomy))[:SHRUNK_PER_TICK]
         at = np.searchsorted(voices, roomy)
         following, whole = self.jitter.following(roomy)
-        for index in np.flatnonzero(whole & there[at]).tolist():
+        for index in (whole & there[at]).nonzero()[0].tolist():
             voice = roomy[index : index + 1]
             self._tries[voice] += 1
             frame, left_out, likeness = splice(frames[at[index]], following[index], self._channels)
@@ -164,9 +167,7 @@ class Voices:
         if not parts:
             none = np.zeros(0, np.int64)
             return none, np.zeros((0, self._rate // 50 * self._channels), np.int16), none
-        voices = np.concatenate([part[0] for part in parts])
-        frames = np.concatenate([part[1] for part in parts])
-        playing = np.concatenate([g.jitter.held[p[0]] < IDLE for g, p in zip(self._busy(), parts, strict=True)])
+        voices, frames, playing = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         level = mean_level(frames)
         self._adapt(voices, level, tick)
         hang = self._hang[voices]
@@ -175,13 +176,10 @@ class Voices:
         speaking = loud & playing & ~self.mute[voices] & (self.mix[voices] >= 0)
         changed = voices[speaking != self.speaking[voices]]
         self.speaking[voices] = speaking
-        chosen = np.flatnonzero(speaking)
+        chosen = speaking.nonzero()[0]
         chosen = chosen[np.argsort(self.mix[voices[chosen]], kind="stable")]
-        gain = (self.gain * self._agc_gain)[voices[chosen]]
-        return voices[chosen], scale(frames[chosen], gain), changed
-
-    def _busy(self) -> list[VoiceGroup]:
-        return [group for group in self.groups.values() if group.members]
+        heard = voices[chosen]
+        return heard, scale(frames[chosen], self.gain[heard] * self._agc_gain[heard]), changed
 
     def _adapt(self, voices: Ints, level: npt.NDArray[np.float32], tick: int) -> None:
         """Automatic gain, from the mean level of AGC_PERIOD frames."""

@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.phone.session import PhoneError
+from xconf.rtp.batch import BATCH, recvmmsg
 from xconf.rtp.fanout import MMSGHDR
-from xconf.rtp.ports import BATCH, open_socket, recvmmsg, set_filter
+from xconf.rtp.ports import open_socket, set_filter
 
 PAIRS = range(20_000, 32_000, 2)  # even ports of RTP; below those that systems give to outgoing connections
 BUFFER = 4 << 20  # octets

@@ -19,6 +19,7 @@ MMSGHDR = np.dtype(
         "itemsize": 64,
     }
 )
+IOVEC = np.dtype([("base", "u8"), ("length", "u8")])
 SOCKADDR_LENGTH = 16
 
 

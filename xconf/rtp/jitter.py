@@ -143,7 +143,8 @@ class JitterBuffers:
         self._resume(voices)
         frames, there = self._rings.read(voices, self._cursor[voices])
         there &= self.held[voices] == 0
-        self._miss(voices[~there])
+        if not there.all():
+            self._miss(voices[~there])
         self._cursor[voices[there]] += self.frame
         return frames, there
 

@@ -8,56 +8,44 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import logging
 import select
 import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Container, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
+from queue import SimpleQueue
+from threading import Thread
 
 import numpy as np
 import numpy.typing as npt
 
-from xconf.rtp.fanout import MMSGHDR, Beat, FanOut, FanOuts
+from xconf.rtp.batch import BATCH, Batch, ReceiveRoom
+from xconf.rtp.fanout import IOVEC, MMSGHDR, SOCKADDR_LENGTH, Beat, FanOut, FanOuts
 
-WIDTH = 2048  # bytes kept of one datagram; longer ones are flagged by the kernel and dropped
-BATCH = 1024  # the kernel's limit of messages per call (UIO_MAXIOV)
 ROOM = 8192  # datagrams of one batch, all ports together
+RTCP_ROOM = 2048  # of which one look at the RTCP sockets takes no more
 DRAINED = 2 * ROOM  # datagrams that one drain takes at most: a flood is the kernel's to drop
-INLINE = 256  # up to so many packets the reactor's thread sends itself: waking a thread would cost more
+# Up to so many packets the reactor's thread sends itself, a quarter of a tick: two threads that send at once pay a fifth more
+# for each packet, and waking them costs, too.
+INLINE = 6144
 RECEIVE_BUFFER = 8 << 20
 SEND_TIME = 0.005  # s for which a full send buffer holds a sender up, at most, in one tick
 _SO_RCVBUFFORCE, _SO_SNDBUFFORCE, _SO_TIMESTAMPNS = 33, 32, 35
 _SO_ATTACH_FILTER, _SO_DETACH_FILTER = 26, 27
-_MSG_TRUNC = 0x20
-_CONTROL = 64
 
 _libc = ctypes.CDLL(None, use_errno=True)
-recvmmsg = _libc.recvmmsg
-recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
 _sendmmsg = _libc.sendmmsg
 _sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
 
 
+log = logging.getLogger(__name__)
+
+
 class PortError(Exception):
     """A media port cannot be had; the text says which and what to do."""
-
-
-@dataclass(slots=True)
-class Batch:
-    """Datagrams of one drain; the arrays are views that the next drain overwrites.
-
-    data: uint8[n, WIDTH]; lengths: int64[n], octets; source: uint64[n], see `source_key`; port: int32[n], index of the
-    media port; age: float64[n], seconds since the kernel had the datagram.
-    """
-
-    data: npt.NDArray[np.uint8]
-    lengths: npt.NDArray[np.int64]
-    source: npt.NDArray[np.uint64]
-    port: npt.NDArray[np.int32]
-    age: npt.NDArray[np.float64]
 
 
 def sockaddr(address: tuple[str, int]) -> bytes:
@@ -154,10 +142,9 @@ class MediaPorts:
         self.truncated = self.unsent = 0
         self._numbers = iter(range(first + first % 2, last, 2))
         self._range = f"{first}-{last}"
-        self._poll, self._poll_rtcp = select.epoll(), select.epoll()
-        self._receive = _ReceiveRoom()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rtp-send")
-        self._sending: list[Future[int]] = []
+        self._poll, self._poll_rtcp = select.poll(), select.poll()
+        self._receive, self._receive_rtcp = ReceiveRoom(ROOM), ReceiveRoom(RTCP_ROOM)
+        self._senders = Senders(threads)
 
     def open(self) -> MediaPort:
         """Open the next pair of the range; skips numbers that others use. Raises PortError when none is left."""
@@ -175,8 +162,8 @@ class MediaPorts:
                 continue
             port = MediaPort(len(self.ports), number, rtp, rtcp)
             self.ports.append(port)
-            self._poll.register(rtp.fileno(), select.EPOLLIN)
-            self._poll_rtcp.register(rtcp.fileno(), select.EPOLLIN)
+            self._poll.register(rtp.fileno(), select.POLLIN)
+            self._poll_rtcp.register(rtcp.fileno(), select.POLLIN)
             return port
         raise PortError(f"no free pair of ports left in rtp.ports {self._range} on {self.address}: widen the range")
 
@@ -186,43 +173,54 @@ class MediaPorts:
         DRAINED at most, of all ports in turn: what a flood leaves in one port's buffer keeps no other waiting.
         """
         by_number = {port.rtp.fileno(): port.index for port in self.ports}
-        full = [number for number, _ in self._poll.poll(0, max(1, len(self.ports))) if number in by_number]
+        # Not epoll: a socket that an epoll watches tells it of every packet sent, which costs a third of sending it.
+        full = [number for number, _ in self._poll.poll(0) if number in by_number]
         room, left = self._receive, DRAINED
         while full and left > 0:
             for number in tuple(full):
-                if room.count > ROOM - BATCH:
-                    yield self._batch()
+                if room.full:
+                    yield self._batch(room)
                 got = room.fill(number, by_number[number])
                 left -= got
                 if got < BATCH:
                     full.remove(number)
         if room.count:
-            yield self._batch()
+            yield self._batch(room)
 
-    def _batch(self) -> Batch:
-        batch, truncated = self._receive.take()
+    def _batch(self, room: ReceiveRoom) -> Batch:
+        batch, truncated = room.take(time.time())
         self.truncated += truncated
         return batch
 
-    def drain_rtcp(self, limit: int = 64) -> Iterator[tuple[int, tuple[str, int], bytes]]:
-        """(port index, remote address, datagram) of RTCP packets, at most `limit` of each port."""
-        by_number = {port.rtcp.fileno(): port for port in self.ports}
-        for number, _ in self._poll_rtcp.poll(0, max(1, len(self.ports))):
-            port = by_number.get(number)
-            for _ in range(limit if port else 0):
-                assert port is not None
-                try:
-                    data, remote = port.rtcp.recvfrom(WIDTH)
-                except OSError:
-                    break
-                yield port.index, remote, data
+    def drain_rtcp(self) -> Iterator[Batch]:
+        """What arrived at the RTCP sockets; of each at most as many datagrams as one call brings."""
+        by_number = {port.rtcp.fileno(): port.index for port in self.ports}
+        room = self._receive_rtcp
+        for number, _ in self._poll_rtcp.poll(0):
+            if number in by_number:
+                if room.full:
+                    yield self._batch(room)
+                room.fill(number, by_number[number])
+        if room.count:
+            yield self._batch(room)
 
-    def send_rtcp(self, port: int, data: bytes, remote: tuple[str, int]) -> None:
-        """One RTCP datagram, from the RTCP socket of that media port; one that cannot be sent now is dropped."""
-        try:
-            self.ports[port].rtcp.sendto(data, remote)
-        except (OSError, OverflowError, IndexError):  # no such port number; closed since
-            self.unsent += 1
+    def send_rtcp(self, port: int, packets: npt.NDArray[np.uint8], names: npt.NDArray[np.uint8]) -> None:
+        """RTCP datagrams, from the RTCP socket of that media port; what cannot be sent now is dropped.
+
+        packets: uint8[n, octets]; names: uint8[n, 16], the sockaddr of each.
+        """
+        if port >= len(self.ports):  # closed since
+            self.unsent += len(packets)
+            return
+        row = np.arange(len(packets), dtype=np.uint64)
+        parts, messages = np.zeros(len(packets), IOVEC), np.zeros(len(packets), MMSGHDR)
+        parts["base"] = packets.ctypes.data + row * np.uint64(packets.shape[1])
+        parts["length"] = packets.shape[1]
+        messages["name"] = names.ctypes.data + row * np.uint64(names.shape[1])
+        messages["namelen"] = SOCKADDR_LENGTH
+        messages["iov"] = parts.ctypes.data + row * np.uint64(IOVEC.itemsize)
+        messages["iovlen"] = 1
+        self.unsent += send_all(self.ports[port].rtcp.fileno(), messages, len(messages))
 
     def send(self, beats: Container[Beat]) -> None:
         """Send the packets of these beats, of every port. Many packets are sent by threads: `settle` waits for them."""
@@ -230,77 +228,58 @@ class MediaPorts:
         if sum(array.count for _, arrays in busy for array in arrays) <= INLINE:
             self.unsent += sum(_send_arrays(*each) for each in busy)
             return
-        self._sending = [self._threads.submit(_send_arrays, *each) for each in busy]
+        for each in busy:
+            self._senders.send(*each)
 
     def settle(self) -> None:
         """Wait until the threads have sent; only then may packets and fan-outs be changed."""
-        sending, self._sending = self._sending, []
-        if sending:
-            wait(sending)
-            self.unsent += sum(future.result() for future in sending if future.exception() is None)
+        self.unsent += self._senders.settle()
 
     def close(self) -> None:
         self.settle()
-        self._threads.shutdown()
-        self._poll.close()
-        self._poll_rtcp.close()
+        self._senders.close()
         for port in self.ports:
             port.close()
         self.ports.clear()
 
 
-class _ReceiveRoom:
-    """ROOM datagrams with their sources and arrival times, in arrays that recvmmsg fills."""
+class Senders:
+    """Threads that send: inside sendmmsg(2) the interpreter is free for other work, and a second core is used."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._data = np.zeros((ROOM, WIDTH), np.uint8)
-        self._names = np.zeros((ROOM, 4), np.uint64)
-        self._control = np.zeros((ROOM, _CONTROL // 8), np.int64)
-        self._port = np.zeros(ROOM, np.int32)
-        self._iov = np.zeros(ROOM, [("base", "u8"), ("length", "u8")])
-        self._messages = np.zeros(ROOM, MMSGHDR)
-        row = np.arange(ROOM, dtype=np.uint64)
-        self._iov["base"] = self._data.ctypes.data + row * np.uint64(WIDTH)
-        self._iov["length"] = WIDTH
-        self._messages["name"] = self._names.ctypes.data + row * np.uint64(32)
-        self._messages["iov"] = self._iov.ctypes.data + row * np.uint64(16)
-        self._messages["iovlen"] = 1
-        self._messages["control"] = self._control.ctypes.data + row * np.uint64(_CONTROL)
-        self._messages["namelen"] = 32
-        self._messages["controllen"] = _CONTROL
-        self._address = self._messages.ctypes.data
+    def __init__(self, threads: int) -> None:
+        self._jobs: SimpleQueue[tuple[int, list[FanOut]] | None] = SimpleQueue()
+        self._done: SimpleQueue[int] = SimpleQueue()
+        self._waiting = 0
+        self._threads = [Thread(target=self._run, name=f"rtp-send-{n}", daemon=True) for n in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
-    def fill(self, descriptor: int, port: int) -> int:
-        """Receive up to BATCH datagrams of one socket; how many there were."""
-        start = self.count
-        got = int(recvmmsg(descriptor, self._address + start * MMSGHDR.itemsize, BATCH, socket.MSG_DONTWAIT, None))
-        if got <= 0:
-            return 0
-        self.count = start + got
-        self._port[start : self.count] = port
-        return got
+    def send(self, descriptor: int, arrays: list[FanOut]) -> None:
+        """Have a thread send those; they stay as they are until `settle`."""
+        self._waiting += 1
+        self._jobs.put((descriptor, arrays))
 
-    def take(self) -> tuple[Batch, int]:
-        """The datagrams held, and how many more were dropped as too long."""
-        count, self.count = self.count, 0
-        messages = self._messages[:count]
-        port = self._port[:count]
-        # The first eight octets of a sockaddr_in are family, port, address: the family makes room for our own port.
-        source = (self._names[:count, 0] & ~np.uint64(0xFFFF)) | port.astype(np.uint64)
-        lengths = messages["msg_len"].astype(np.int64)
-        long = (messages["flags"] & _MSG_TRUNC) != 0
-        lengths[long] = 0
-        # cmsghdr (16 octets), then struct timespec, of CLOCK_REALTIME; clipped, so that a step of that clock does no harm.
-        stamped = self._control[:count, 2] + self._control[:count, 3] * 1e-9
-        age = np.clip(time.time() - stamped, 0.0, 1.0)
-        age[messages["controllen"] < 32] = 0.0
-        messages["namelen"] = 32
-        messages["controllen"] = _CONTROL
-        return Batch(self._data[:count], lengths, source, port, age), int(long.sum())
+    def settle(self) -> int:
+        """Wait until all is sent; how many messages could not be."""
+        waiting, self._waiting = self._waiting, 0
+        return sum(self._done.get() for _ in range(waiting))
+
+    def close(self) -> None:
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._done.put(_send_arrays(*job))
+            except Exception:  # a thread that ends would leave `settle` waiting for ever
+                log.exception("packets of a tick were not sent")
+                self._done.put(sum(array.count for array in job[1]))
 
 
-def _send_arrays(descriptor: int, arrays: Sequence[FanOut]) -> int:
+def _send_arrays(descriptor: int, arrays: list[FanOut]) -> int:
     """Send all entries of some arrays; returns how many could not be sent."""
     return sum(send_all(descriptor, array.messages, array.count) for array in arrays)
 

@@ -17,15 +17,15 @@ LONGEST_TRANSIT = 48000.0  # a step of the transit time beyond it is one of the 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One source: packets expected and received since the start, and the interarrival jitter in timestamp units."""
+    """Some sources: packets expected and received since the start, and the interarrival jitter in timestamp units."""
 
-    highest_sequence: int
-    expected: int
-    received: int
-    jitter: float
+    highest_sequence: Ints
+    expected: Ints
+    received: Ints
+    jitter: npt.NDArray[np.float64]
 
     @property
-    def lost(self) -> int:
+    def lost(self) -> Ints:
         return self.expected - self.received
 
 
@@ -71,7 +71,7 @@ class Reception:
         self._jitter[rows] += (moved - self._jitter[rows]) / 16.0
         self._transit[rows] = transit
 
-    def report(self, row: int) -> Report:
-        """What is known of a row from which something was received."""
-        highest = int(self._highest[row])
-        return Report(highest, highest - int(self._first[row]) + 1, int(self.received[row]), float(self._jitter[row]))
+    def report(self, rows: Ints) -> Report:
+        """What is known of rows from which something was received."""
+        highest = self._highest[rows]
+        return Report(highest, highest - self._first[rows] + 1, self.received[rows], self._jitter[rows])

@@ -83,9 +83,9 @@ class _Table:
         length = items.shape[1]
         windows, place = self._windows(length), number % self._size
         windows[rows, self._before + place] = items
-        over = np.flatnonzero(place + length > self._size)
+        over = (place + length > self._size).nonzero()[0]
         windows[rows[over], self._before + place[over] - self._size] = items[over]
-        under = np.flatnonzero(place < self._frame)
+        under = (place < self._frame).nonzero()[0]
         windows[rows[under], self._before + place[under] + self._size] = items[under]
 
     def _windows(self, length: int) -> npt.NDArray[Any]:

@@ -16,33 +16,47 @@ class SourceTable:
     """Sorted keys (see `ports.source_key`) and the leg of each: whole batches are looked up at once."""
 
     def __init__(self) -> None:
-        self._keys = np.zeros(0, np.uint64)
-        self._legs = np.zeros(0, np.int64)
+        self._count = 0
+        self._all_keys = np.zeros(64, np.uint64)
+        self._all_legs = np.zeros(64, np.int64)
+        self._cut()
+
+    def _cut(self) -> None:
+        self._keys, self._legs = self._all_keys[: self._count], self._all_legs[: self._count]
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return self._count
 
     def __contains__(self, key: int) -> bool:
-        return self._at(key) is not None
+        return self._at(key)[1]
 
-    def _at(self, key: int) -> int | None:
-        at = int(np.searchsorted(self._keys, np.uint64(key)))
-        return at if at < len(self._keys) and int(self._keys[at]) == key else None
+    def _at(self, key: int) -> tuple[int, bool]:
+        """Where the key is, or would be; and whether it is there."""
+        at = int(self._keys.searchsorted(np.uint64(key)))
+        return at, at < self._count and int(self._keys[at]) == key
 
     def add(self, key: int, leg: int) -> bool:
         """False when another leg has that key."""
-        at = int(np.searchsorted(self._keys, np.uint64(key)))
-        if at < len(self._keys) and int(self._keys[at]) == key:
+        at, there = self._at(key)
+        if there:
             return False
-        self._keys = np.insert(self._keys, at, np.uint64(key))
-        self._legs = np.insert(self._legs, at, leg)
+        if self._count == len(self._all_keys):
+            self._all_keys = np.concatenate([self._all_keys, self._all_keys])
+            self._all_legs = np.concatenate([self._all_legs, self._all_legs])
+        for column, value in ((self._all_keys, key), (self._all_legs, leg)):
+            column[at + 1 : self._count + 1] = column[at : self._count]
+            column[at] = value
+        self._count += 1
+        self._cut()
         return True
 
     def remove(self, key: int) -> None:
-        at = self._at(key)
-        if at is not None:
-            self._keys = np.delete(self._keys, at)
-            self._legs = np.delete(self._legs, at)
+        at, there = self._at(key)
+        if there:
+            for column in (self._all_keys, self._all_legs):
+                column[at : self._count - 1] = column[at + 1 : self._count]
+            self._count -= 1
+            self._cut()
 
     def find(self, keys: Keys) -> Legs:
         """The leg of each key, -1 where there is none."""
