@@ -115,7 +115,7 @@ class FakeLeg:
         self.broadcast: FakePlayer | None = None
         self.heard: list[str] = []
         self.closed = False
-        self.statistics = SimpleNamespace(packets=0, lost=0, late=0, jitter_ms=0.0)
+        self.statistics = SimpleNamespace(packets=0, lost=0, late=0, jitter_ms=0.0, lost_there=None, round_trip_ms=None)
 
     def attach(self, mix: FakeMix | None) -> None:
         assert not self.closed
