@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from bench import codecs, conferences, fanout, growth, hold, idle, latency, memory, setup
+from bench import callcost, codecs, conferences, fanout, growth, hold, idle, latency, memory, setup
 from bench.table import Figures, as_text, write
 
 FIGURES: dict[str, Callable[[bool], Figures]] = {
     "fanout": fanout.measure,
     "hold": hold.measure,
     "setup": setup.measure,
+    "callcost": callcost.measure,
     "conferences": conferences.measure,
     "memory": memory.measure,
     "codecs": codecs.measure,

@@ -20,7 +20,7 @@ SPEAK, LISTEN = "sip:3{}@127.0.0.1:15060", "sip:4{}@127.0.0.1:15060"
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_CONFIGURATION = """
+CONFIGURATION = """
 sip: {{listen: ['udp://{host}:{port}'], allow: [127.0.0.0/8], limits: {{calls: {calls}}}}}
 rtp: {{address: 127.0.0.1, ports: 26384-26639}}
 control: {{listen: unix:bench.sock}}
@@ -73,7 +73,7 @@ def server(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "xconf.yaml"
         host, port = ADDRESS
-        file.write_text(_CONFIGURATION.format(host=host, port=port, calls=calls, vad="true" if vad else "false"))
+        file.write_text(CONFIGURATION.format(host=host, port=port, calls=calls, vad="true" if vad else "false"))
         twistd = [str(Path(sys.executable).with_name("twistd"))]
         command = twistd if filtered else [sys.executable, "-m", "bench.unfiltered"]
         command = [*on_core(core), *command, "-n", "--pidfile=", "xconf", "-c", str(file)]
