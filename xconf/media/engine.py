@@ -339,7 +339,7 @@ class Engine:
         bank = self._banks.get((media.codec, media.ptime, plane))
         if bank is None:
             self._drop_banks()
-            bank = Bank(media.codec, media.ptime, plane, self._capacity)
+            bank = Bank(media.codec, media.ptime, plane, self._capacity, self.counters)
             self._banks[media.codec, media.ptime, plane] = bank
         return bank, (leg.source(), leg.timeline, media.payload_type, leg.listen_gain)
 

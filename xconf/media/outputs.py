@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import numpy.typing as npt
 
@@ -52,13 +54,13 @@ class Timelines:
 class Bank:
     """The packets of one codec and packet time (ms), for the conferences of a plane, and `capacity` legs.
 
-    A row is one distinct output, see Key.
+    A row is one distinct output, see Key. What is encoded is counted as `encoded`.
     """
 
-    def __init__(self, codec: Codec, ptime: int, plane: Plane, capacity: int) -> None:
+    def __init__(self, codec: Codec, ptime: int, plane: Plane, capacity: int, counters: Counter[str]) -> None:
         capacity += 1  # a leg that changes to another output takes that one before it gives back what it had
         self.codec = codec
-        self.encoded = 0
+        self._counters = counters
         self._plane = plane
         self._rows = Rows(capacity, f"{codec.name} outputs")
         self._resamplers = Resamplers(plane.rate, codec.rate, capacity, codec.channels)
@@ -134,7 +136,7 @@ class Bank:
         count = 0
         for count, sound in enumerate(self._pace.cut(rows, frames, tick), 1):
             self._fill(count - 1, rows, sound, timelines, number + count - 1)
-        self.encoded += count * len(rows)
+        self._counters["encoded"] += count * len(rows)
         return self.beats[:count]
 
     def _fill(self, part: int, rows: Ints, sound: Samples, timelines: Timelines, number: int) -> None:
