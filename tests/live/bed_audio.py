@@ -24,14 +24,15 @@ def rms(samples: np.ndarray) -> float:
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:
-    """Samples of a 16-bit mono WAV and its rate. A header that was never finished (phone killed) is no obstacle."""
+    """Samples of a 16-bit WAV, two channels mixed down, and its rate. A header that was never finished (phone killed) is no obstacle."""
     data = path.read_bytes()
     start = data.index(b"data") + 8
     rate = int.from_bytes(data[24:28], "little")
-    assert data[22:24] == b"\x01\x00", f"{path} is not mono"
+    channels = data[22]
     assert data[34:36] == b"\x10\x00", f"{path} is not 16-bit"
-    pcm = np.frombuffer(data[start : start + (len(data) - start) // 2 * 2], "<i2")
-    return pcm / 32768, rate
+    width = 2 * channels
+    pcm = np.frombuffer(data[start : start + (len(data) - start) // width * width], "<i2")
+    return pcm.reshape(-1, channels).mean(axis=1) / 32768, rate
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = RATE) -> Path:

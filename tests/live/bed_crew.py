@@ -20,7 +20,7 @@ class Phones:
         self._made: list[Baresip | Linphone | SippRun] = []
 
     def baresip(self, name: str, **options: Any) -> Baresip:
-        """A baresip; `tone=1000` (Hz), with `level` (dBFS RMS), is its microphone for two minutes."""
+        """A baresip; `tone=1000` (Hz), with `level` (dBFS RMS) and `rate` (Hz, the codec's), is its microphone for two minutes."""
         return self._keep(Baresip(self.folder, name, source=self._tone(options), **options))
 
     def linphone(self, name: str, **options: Any) -> Linphone:
@@ -30,10 +30,11 @@ class Phones:
     def _tone(self, options: dict[str, Any]) -> Path | None:
         """The file that the tone options, which are taken out, ask for."""
         frequency, level = options.pop("tone", None), options.pop("level", -18.0)
+        rate = options.pop("rate", 8000)
         if frequency is None:
             return options.pop("source", None)
-        path = self.folder / f"tone{frequency}{level}.wav"
-        return path if path.exists() else write_wav(path, tone(frequency, 120, level))
+        path = self.folder / f"tone{frequency}{level}at{rate}.wav"
+        return path if path.exists() else write_wav(path, tone(frequency, 120, level, rate), rate)
 
     def sipp(self, scenario: str, server: Server, number: str, **options: Any) -> SippRun:
         """A run of SIPp that goes on beside the test; `.finish()` waits for it."""

@@ -50,6 +50,16 @@ def test_a_prefix_is_a_folder_whose_sounds_come_first(folder: Path) -> None:
     assert heard(library, str(folder / "mine/moh.wav"), MINE) == "mine/moh.wav"
 
 
+def test_a_conference_at_48_khz_plays_what_was_recorded_for_a_lower_rate(tmp_path: Path) -> None:
+    """Its prompts were said to be missing, for they are there at 8000 and 16000 Hz only."""
+    sounds = Sounds(tmp_path)
+    for rate, milliseconds in ((8000, 100), (16000, 200)):
+        (tmp_path / str(rate)).mkdir(exist_ok=True)
+        soundfile.write(tmp_path / str(rate) / "once.wav", np.zeros(rate * milliseconds // 1000), rate)
+    for rate, seconds in ((48000, 0.2), (32000, 0.2), (16000, 0.2), (8000, 0.1)):
+        assert sounds.find("once.wav", rate) == tmp_path / ("8000" if seconds == 0.1 else "16000") / "once.wav"
+
+
 def test_tones_need_no_file(folder: Path) -> None:
     library = Library(Sounds(folder))
     assert library.open("tone_stream://%(100,0,500)", MINE).read() is not None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from xconf.conference.profile import Profile
-from xconf.media.sounds import SHUFFLE
+from xconf.media.sounds import SHUFFLE, best_rates
 from xconf.media.sources import Recorded, SoundError
 from xconf.media.tones import PREFIX as TONE
 
@@ -43,7 +43,8 @@ class Library:
         prefix, rate = profile.sound_prefix.rstrip("/"), profile.sample_rate
         if not prefix or "://" in spec or name.startswith("/"):
             return spec
-        places = (f"{prefix}/{rate}/{name}", f"{prefix}/{name}")
+        own, *others = (f"{prefix}/{each}/{name}" for each in best_rates(rate))
+        places = (own, f"{prefix}/{name}", *others)
         return next((shuffle + place for place in places if self._sounds.find(place, rate)), spec)
 
     def open(self, spec: str, profile: Profile, *, loop: bool = False) -> Recorded:

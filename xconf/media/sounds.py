@@ -2,7 +2,7 @@
 
 A sound is named by text: `tone_stream://…`, `say:words`, `https://…`, a file or a folder below the folder of all sounds
 or with its whole path (`shuffle:` before a folder: in no order). A file is looked for in a subfolder for the rate first
-(`sounds/8000/welcome.wav`), then as it is, and is resampled.
+(`sounds/8000/welcome.wav`), then as it is, then in the subfolders of other rates, and is resampled.
 
 What profiles name is made ready before calls come (`prepare`), and `open` only looks it up; what somebody names later is
 made ready by `load`, which waits for the disk. Short files are held in memory and shared, long ones are streamed.
@@ -29,6 +29,7 @@ LONGEST = 600.0  # s of a file that is decoded as a whole
 MOST_STREAMS = 1000
 LONGEST_NAME = 2048
 SHUFFLE = "shuffle:"
+RATES = (8000, 16000, 32000, 48000)  # for which there may be a subfolder
 
 Make = Callable[[bool], Recorded]
 """Makes a producer of a sound, without end if True. Does not wait for anything."""
@@ -77,11 +78,12 @@ class Sounds:
         return sound
 
     def find(self, spec: str, rate: int) -> Path | None:
-        """The file or folder of a sound, the one made for that rate first. Raises SoundError where it leads astray."""
+        """The file or folder of a sound, the one that sounds best at that rate. Raises SoundError where it leads astray."""
         name = spec.removeprefix(SHUFFLE)
         if ".." in Path(name).parts:
             raise SoundError(f"sound {spec!r} leads out of the folder of sounds; give its whole path")
-        places = (self._folder / str(rate) / name, self._folder / name)
+        own, *others = (self._folder / str(each) / name for each in best_rates(rate))
+        places = (own, self._folder / name, *others)
         return next((place for place in places if len(name) <= LONGEST_NAME and _exists(place)), None)
 
     def _make(self, spec: str, rate: int) -> Make:
@@ -132,6 +134,11 @@ class Sounds:
         stream = Stream(reader, rate, self.ahead, self.counters)
         self._streams.add(stream)
         return stream
+
+
+def best_rates(rate: int) -> list[int]:
+    """The rates of recordings, in the order in which they are wanted: that one, the next better, at last the worse ones."""
+    return sorted(RATES, key=lambda each: (each < rate, abs(each - rate)))
 
 
 def _exists(path: Path) -> bool:
