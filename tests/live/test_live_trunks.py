@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 from bed_audio import tone_level
 from bed_crew import Phones
+from bed_dns import NameServer
 from bed_kamailio import DOMAIN, PASSWORD, Kamailio
 from bed_phones import own_address, wait_for
 from bed_server import Server
+from bed_stand import SDP, Stand
 from tls_world import Authority
+
+from xconf.sip.tls.ports import Security, load
+from xconf.sip.useragent import Answered, Ended
 
 NUMBER = "+493012345"
 QUIET = {
@@ -203,4 +208,60 @@ def test_a_phone_over_tls_dials_in(make_server: Callable[..., Server], phones: P
     bob.hangup()
     assert tone_level(ann.recording().samples[-8000:], 1013) > -22
     assert "expires" in server.log()  # the first one, soon
+    server.stop()
+
+
+def test_servers_are_found_by_the_dns_and_the_second_takes_over(
+    make_kamailio: Callable[..., Kamailio], make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """NAPTR says TCP, SRV names two servers; when the first one goes, the second has us."""
+    address, first, second = own_address(), make_kamailio(), make_kamailio()
+    zone = [
+        (DOMAIN, "NAPTR", (10, 10, b"s", b"SIP+D2T", b"", f"_sip._tcp.{DOMAIN}")),
+        (f"_sip._tcp.{DOMAIN}", "SRV", (10, 0, 5060, f"a.{DOMAIN}")),
+        (f"_sip._tcp.{DOMAIN}", "SRV", (20, 0, 5060, f"b.{DOMAIN}")),
+        (f"a.{DOMAIN}", "A", (first.address,)),
+        (f"b.{DOMAIN}", "A", (second.address,)),
+    ]
+    names = NameServer(tmp_path, zone)
+    try:
+        its = trunk(first, registrar=DOMAIN)
+        server = make_server(carrier(sip(address, "udp", "tcp", nameservers=[names.target]), **its), address)
+        found = wait_registered(server)
+        assert found["server"] == f"tcp {first.address}:5060"
+        assert found["addresses"] == sorted([first.address, second.address])
+        first.stop()
+        wait_for(lambda: state(server)["server"] == f"tcp {second.address}:5060", 10, "at the second")
+        wait_registered(server)
+        server.stop()
+    finally:
+        names.stop()
+
+
+@pytest.mark.parametrize(
+    ("name", "status"), [("carrier.example", None), ("other.example", 403)], ids=["the trunk's", "another's"]
+)
+def test_a_call_is_the_trunks_by_its_certificate(
+    name: str, status: int | None, make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    authority, address = Authority(tmp_path / "ca"), own_address()
+    its = {"certificate_name": "carrier.example", "dialplan": [{"number": "77", "conference": "by-certificate"}]}
+    secure = sip(address, "udp", "tls", tls=tls(authority.issue("xconf", address), verify_client="optional"), allow=[])
+    server = make_server(carrier(secure, **its), address)
+    caller = Stand(f"tls://{own_address()}:0", security=Security(load(authority.issue("caller", name))))
+    try:
+        flow = caller.service.flow_to("tls", (address, 5061), (address,))
+        caller.service.user_agent.invite("sip:77@x", sdp=SDP, from_="<sip:a@x>", flow=flow, now=caller.now)
+        caller.wait(lambda: caller.seen(Answered) or caller.seen(Ended))
+        if status is None:
+            caller.wait(lambda: server.members("by-certificate"))
+            assert "(trunk carrier)" in server.log()
+        else:
+            assert caller.seen(Ended)[0].response.status == status
+        for session in tuple(caller.service.user_agent.sessions):
+            session.hangup(caller.now)
+        caller.wait(lambda: not caller.service.user_agent.transactions.unanswered)
+    finally:
+        caller.stop()
+    server.wait_idle()
     server.stop()

@@ -21,7 +21,7 @@ TOLD_EVERY = datetime.timedelta(days=1)
 SOON = datetime.timedelta(days=14)
 
 Marks = tuple[tuple[int, int, int] | None, ...]
-"""Of each file what changes with it: device, time, size; None for one that is not there."""
+"""Of each file what changes with it: inode, time of the last change (also of its rights), size; None for one that is not there."""
 
 
 class CertificateWatch:
@@ -30,7 +30,7 @@ class CertificateWatch:
     def __init__(self, reactor: Any, security: Security) -> None:
         self._security = security
         self._seen: Marks | None = None
-        self._told = datetime.datetime.min.replace(tzinfo=datetime.UTC)
+        self._told: datetime.datetime | None = None  # when the end was told of
         self._look = LoopingCall(self.look)
         self._look.clock = reactor
 
@@ -68,13 +68,15 @@ class CertificateWatch:
             log.warn("changed certificate files are not taken, those before stay in use: {error}", error=error)
             return
         self._security.contexts = fresh
-        self._told -= TOLD_EVERY
+        self._told = None
         until = f"; the certificate is good until {fresh.identity.expires:%Y-%m-%d %H:%M} UTC" if fresh.identity else ""
         log.info("changed certificate files are in use{until}", until=until)
 
     def _warn(self) -> None:
         identity, now = self._security.contexts.identity, datetime.datetime.now(datetime.UTC)
-        if identity is None or identity.expires - now > SOON or now - self._told < TOLD_EVERY:
+        if identity is None or identity.expires - now > SOON:
+            return
+        if self._told is not None and now - self._told < TOLD_EVERY:
             return
         self._told = now
         log.warn(
@@ -94,4 +96,4 @@ def _mark(path: Path) -> tuple[int, int, int] | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return found.st_ino, found.st_ctime_ns, found.st_size

@@ -25,9 +25,13 @@ def how_to_dial(settings: Settings) -> Iterator[str]:
     listen = settings.sip.listen[0]
     # On all addresses means on this one too.
     host = (
-        str(listen).partition("://")[2].removesuffix(":5060").replace("0.0.0.0", "127.0.0.1").replace("[::]", "[::1]")
+        str(listen)
+        .partition("://")[2]
+        .removesuffix(":5061" if listen.transport == "tls" else ":5060")
+        .replace("0.0.0.0", "127.0.0.1")
+        .replace("[::]", "[::1]")
     )
-    transport = ";transport=tcp" if listen.transport == "tcp" else ""
+    transport = f";transport={listen.transport}" if listen.transport != "udp" else ""
     for rule in settings.dialplan:
         number = example(settings, rule)
         target = f"sip:{number}@{host}{transport}" if number else f"{rule.number} at {host}"

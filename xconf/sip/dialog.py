@@ -139,7 +139,8 @@ class Dialog:
         transport = uri.transport or "udp"
         if transport == self.flow.transport or transport not in DEFAULT_PORT:
             transport = self.flow.transport
-        return Flow(transport, self.flow.local, place), None
+        # Whoever stands in for the peer there must be certified as the peer is.
+        return Flow(transport, self.flow.local, place, None, self.flow.names if transport == "tls" else ()), None
 
 
 def _behind(request: Request, flow: Flow) -> bool:
