@@ -89,6 +89,11 @@ class Codec(ABC):
         return f"{self.name}/{self.clock}" + (f"/{self.channels}" if self.channels > 1 else "")
 
     @property
+    def pauses(self) -> bool:
+        """Silence needs no packets."""
+        return False
+
+    @property
     def heard(self) -> tuple[int, int, int]:
         """(rate, clock, channels) of what it decodes to."""
         return self.rate, self.clock, self.channels

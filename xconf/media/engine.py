@@ -317,7 +317,7 @@ class Engine:
         finally:
             self._release(row)
         self._heard_from[row] = bank, output, key
-        fanouts.point(row, self._addresses.name(row), bank.beats, bank.iovs(output))
+        fanouts.point(row, self._addresses.name(row), bank.beats(output), bank.iovs(output))
 
     def _release(self, row: int) -> None:
         """The leg gives back the output that it was sent."""

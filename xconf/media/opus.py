@@ -27,7 +27,6 @@ COMPLEXITY = 5
 EXPECTED_LOSS = 10  # percent, for which redundant data is sent to who can use it
 RECOVERED = 3  # packets lost in a row that are made up for
 LONGEST = 120  # ms of a packet
-SILENT = 2  # octets of a packet that needs not be sent (discontinuous transmission)
 ALONE = 4  # outputs that the tick's own thread encodes; waking another one would cost more
 BANDWIDTHS = {8000: 1101, 12000: 1102, 16000: 1103, 24000: 1104, 48000: 1105}  # OPUS_BANDWIDTH_…
 
@@ -74,7 +73,8 @@ class Opus(Codec):
     """Raises CodecMissing where there is no library for it.
 
     channels: that are encoded; decoded: channels that are decoded to, whatever is sent. bitrate: bit/s; bandwidth: Hz, the
-    most that the listener plays; fec: data is sent from which a lost packet can be had; dtx: silence needs no packets;
+    most that the listener plays; fec: data is sent from which a lost packet can be had; dtx: silence needs no packets (what is
+    silence is known from the mix: libopus takes a steady tone for it);
     constant: bit rate.
     """
 
@@ -91,6 +91,10 @@ class Opus(Codec):
 
     def __post_init__(self) -> None:
         _library()
+
+    @property
+    def pauses(self) -> bool:
+        return self.dtx
 
     @property
     def heard(self) -> tuple[int, int, int]:
@@ -172,7 +176,6 @@ def _encoder_state(codec: Opus) -> _State:
         (ctl.set_max_bandwidth, BANDWIDTHS[codec.bandwidth]),
         (ctl.set_inband_fec, int(codec.fec)),
         (ctl.set_packet_loss_perc, EXPECTED_LOSS if codec.fec else 0),
-        (ctl.set_dtx, int(codec.dtx)),
         (ctl.set_vbr, int(not codec.constant)),
     ):
         library.api.encoder.encoder_ctl(pointer, setting, value)

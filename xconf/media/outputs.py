@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,7 @@ import numpy.typing as npt
 from xconf.media.codecs import Codec
 from xconf.media.levels import scale, step_gain
 from xconf.media.pace import Pace
+from xconf.media.pauses import Pauses
 from xconf.media.plane import Plane
 from xconf.media.resample import Resamplers, with_channels
 from xconf.media.rows import Rows
@@ -17,6 +20,8 @@ from xconf.rtp.fanout import IOVEC, Beat
 
 HEADER = 12
 _VERSION = 0x80
+_MARKER = 0x80
+_numbers = itertools.count(1)  # of banks
 
 Samples = npt.NDArray[np.int16]
 Ints = npt.NDArray[np.int64]
@@ -72,7 +77,9 @@ class Bank:
         self._iov = np.zeros((self._pace.parts, capacity), IOVEC)
         self._packet_addresses: list[int] = [packets.ctypes.data for packets in self._packets]
         self._iov_addresses: list[int] = [iov.ctypes.data for iov in self._iov]
-        self.beats: tuple[Beat, ...] = tuple((ptime, part) for part in range(self._pace.parts))
+        self._beats: tuple[Beat, ...] = tuple((ptime, part) for part in range(self._pace.parts))
+        self._pauses = Pauses(capacity) if codec.pauses else None
+        self._number = next(_numbers)
         self._source = np.zeros(capacity, np.int64)
         self._timeline = np.zeros(capacity, np.int64)
         self._gain = np.ones(capacity, np.float32)
@@ -119,11 +126,20 @@ class Bank:
         self._rows.give(row)
         self._active = None
 
+    def beats(self, row: int) -> tuple[Beat, ...]:
+        """When the row's packets are sent: with all of this packet time, or where there are pauses, of its time line."""
+        if self._pauses is None:
+            return self._beats
+        return tuple(self._beat_of(int(self._timeline[row]), part) for part in range(self._pace.parts))
+
+    def _beat_of(self, line: int, part: int) -> Beat:
+        return -self._number, line * self._pace.parts + part
+
     def iovs(self, row: int) -> list[int]:
         """The addresses of the row's iovecs, one for each of the bank's beats."""
         return [address + row * IOVEC.itemsize for address in self._iov_addresses]
 
-    def encode(self, timelines: Timelines, tick: int) -> tuple[Beat, ...]:
+    def encode(self, timelines: Timelines, tick: int) -> Iterable[Beat]:
         """Fill the packets of all rows from the plane's sources; returns the beats that are due."""
         if self._active is None:
             self._active = np.array(sorted(self._users), np.int64)
@@ -131,19 +147,50 @@ class Bank:
         if not len(rows):
             return ()
         frames = scale(self._plane.pcm[self._source[rows]], self._gain[rows])
+        if self._pauses is not None:
+            frames[self._plane.quiet[self._source[rows]]] = 0
         frames = self._resamplers.run(rows, with_channels(frames, self._plane.channels, self.codec.channels))
         number = self._pace.first(tick)
-        count = 0
-        for count, sound in enumerate(self._pace.cut(rows, frames, tick), 1):
-            self._fill(count - 1, rows, sound, timelines, number + count - 1)
-        self._counters["encoded"] += count * len(rows)
-        return self.beats[:count]
+        beats: list[Beat] = []
+        for part, sound in enumerate(self._pace.cut(rows, frames, tick)):
+            if self._pauses is None:
+                self._fill(part, rows, sound, timelines, number + part)
+                beats.append(self._beats[part])
+            else:
+                lines = self._fill_some(self._pauses, part, rows, sound, timelines, number + part)
+                beats += [self._beat_of(line, part) for line in lines]
+        return beats
 
-    def _fill(self, part: int, rows: Ints, sound: Samples, timelines: Timelines, number: int) -> None:
-        """Packet `number` of the rows' time lines."""
+    def _fill_some(
+        self, pauses: Pauses, part: int, rows: Ints, sound: Samples, timelines: Timelines, number: int
+    ) -> set[int]:
+        """Packet `number` of the time lines that have something to say; returns these."""
+        silent: npt.NDArray[np.bool_] = np.logical_not(sound.any(axis=1))
+        sent, first = pauses.choose(self._timeline[rows], silent)
+        if not sent.any():
+            return set()
+        self._packets[part, rows[sent], 1] &= ~_MARKER & 0xFF
+        self._packets[part, rows[first], 1] |= _MARKER
+        self._fill(part, rows[sent], sound[sent], timelines, number, pauses.left_out)
+        return set(self._timeline[rows[sent]].tolist())
+
+    def _fill(
+        self,
+        part: int,
+        rows: Ints,
+        sound: Samples,
+        timelines: Timelines,
+        number: int,
+        left_out: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Packet `number` of the rows' time lines. left_out: packets of each that were not sent."""
+        self._counters["encoded"] += len(rows)
         line = self._timeline[rows]
+        sequence = timelines.sequence[line] + number
+        if left_out is not None:
+            sequence -= left_out[line]
         header = np.empty((len(rows), 10), np.uint8)
-        header[:, 0:2] = (timelines.sequence[line] + number).astype(">u2").view(np.uint8).reshape(-1, 2)
+        header[:, 0:2] = sequence.astype(">u2").view(np.uint8).reshape(-1, 2)
         stamp = timelines.timestamp[line] + number * self._step
         header[:, 2:6] = (stamp & 0xFFFFFFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
         header[:, 6:10] = timelines.ssrc[line].astype(">u4").view(np.uint8).reshape(-1, 4)

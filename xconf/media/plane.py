@@ -71,6 +71,8 @@ class Plane:
         self.pcm = np.zeros((sources, self.samples), np.int16)
         self._noise_level = np.zeros(sources, np.float32)
         self._loud = np.zeros(sources, bool)
+        self.quiet = np.zeros(sources, bool)
+        """Mixes in which nobody speaks and nothing is played: what is heard of them is comfort noise, if anything."""
         self._noise = self._make_noise(rng)
         self._mixes: set[int] = set()
         self._mix_rows: Ints | None = None
@@ -122,6 +124,7 @@ class Plane:
 
     def give(self, row: int) -> None:
         self.pcm[row] = 0
+        self.quiet[row] = False
         self._rows.give(row)
 
     def play(self, sound: Sound, mix: int | None, done: Done | None) -> Player:
@@ -197,11 +200,13 @@ class Plane:
         """Conferences in which nobody speaks and nothing is played: comfort noise, or silence."""
         if self._mix_rows is None:
             self._mix_rows = np.array(sorted(self._mixes), np.int64)
+        self.quiet[loud] = False
         if len(loud) == len(self._mix_rows):
             return
         self._loud[loud] = True
         quiet = self._mix_rows[~self._loud[self._mix_rows]]
         self._loud[loud] = False
+        self.quiet[quiet] = True
         noisy = self._noise_level[quiet] > 0
         self.pcm[quiet[~noisy]] = 0
         if noisy.any():
