@@ -31,6 +31,7 @@ alias="{domain}"
 listen=udp:{address}:5060
 listen=tcp:{address}:5060
 {listen_tls}
+{listen_six}
 mpath="{modules}/"
 loadmodule "tm.so"
 loadmodule "tmx.so"
@@ -106,7 +107,7 @@ require_certificate = yes
 class Kamailio:
     """`start` and `stop` as often as wanted. Whoever registers gives PASSWORD; numbers +4930… lead to `account`.
 
-    files: its certificate, for TLS at port 5061; verify: it wants one of its clients, too.
+    files: its certificate, for TLS at port 5061; verify: it wants one of its clients, too; six: a port of ::1, for UDP.
     """
 
     def __init__(
@@ -120,6 +121,7 @@ class Kamailio:
         least: int = 10,
         algorithm: str = "MD5",
         address: str | None = None,
+        six: int | None = None,
     ) -> None:
         need(PROGRAM, "kamailio")
         if files is not None:
@@ -140,6 +142,7 @@ class Kamailio:
             CONFIG.format(
                 **tls,
                 address=self.address,
+                listen_six=f"listen=udp:[::1]:{six}" if six else "",
                 modules=MODULES,
                 domain=DOMAIN,
                 password=PASSWORD,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,4 +265,38 @@ def test_a_call_is_the_trunks_by_its_certificate(
     finally:
         caller.stop()
     server.wait_idle()
+    server.stop()
+
+
+def free_port_of_ipv6() -> int:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.bind(("::1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_trunk_over_ipv6(
+    make_kamailio: Callable[..., Kamailio], make_server: Callable[..., Server], phones: Phones
+) -> None:
+    """Signalling goes over IPv6; the phone behind the exchange has IPv4, and so has the sound."""
+    address, six, own = own_address(), free_port_of_ipv6(), free_port_of_ipv6()
+    kamailio = make_kamailio(six=six)
+    its = trunk(kamailio, registrar=f"[::1]:{six}", transport="udp", options_interval=1)
+    listen = {"listen": [f"udp://{address}:5060", f"udp://[::1]:{own}"]}
+    server = make_server(carrier(listen, **its), address)
+    found = wait_registered(server)
+    assert found["server"] == f"udp [::1]:{six}"
+    wait_for(lambda: state(server)["reachable"], 5, "the exchange is reachable")
+    ann = phones.baresip("ann", account=f';outbound="sip:{kamailio.address}"')
+    bob = phones.baresip("bob", tone=1013)
+    bob.dial(server.uri("3000"))
+    ann.dial(f"sip:{NUMBER}@{DOMAIN}")
+    callers = {member["caller"] for member in server.wait_members("3000", 2)}
+    assert "Ann Asserted <+49301111>" in callers
+    assert "at ::1 (trunk carrier)" in server.log()
+    time.sleep(1.5)
+    ann.hangup()
+    bob.hangup()
+    server.wait_members("3000", 0)
+    ann.stop()
+    assert tone_level(ann.recording().samples[-8000:], 1013) > -22
     server.stop()
