@@ -17,7 +17,8 @@ from twisted.internet import task
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
-from xconf.api import console
+from xconf.api import answers, console
+from xconf.api.answers import Run
 from xconf.api.client import ClientError, ControlClient
 from xconf.api.control import (
     MAX_CLIENTS,
@@ -27,12 +28,9 @@ from xconf.api.control import (
     ControlFactory,
     ControlProtocol,
     ControlService,
-    Run,
     clear_the_way,
 )
-from xconf.api.control import (
-    answer as answer_later,
-)
+from xconf.conference.turns import TurnTaker
 
 
 @dataclass
@@ -40,6 +38,7 @@ class Said:
     text: str
     data: Any = None
     ok: bool = True
+    feed: None = None
 
 
 def run(command: str | Sequence[str]) -> Said:
@@ -52,7 +51,8 @@ def run(command: str | Sequence[str]) -> Said:
 
 
 def answer(line: bytes, run: Run) -> bytes:
-    return Deferred.fromCoroutine(answer_later(line, run)).result
+    answered = Deferred.fromCoroutine(answers.answer(line, run, TurnTaker(task.Clock())))
+    return b"".join(answered.result.parts)
 
 
 class Transport(StringTransport):

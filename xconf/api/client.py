@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ class Reply:
     ok: bool
     text: str
     data: Any = None
+    follows: bool = False  # there is more to come: see `ControlClient.events`
 
 
 class ControlClient:
@@ -71,3 +72,10 @@ class ControlClient:
         if not line.startswith(b"{"):
             raise ClientError(line.decode("utf-8", "replace").removeprefix("ERROR ").strip())
         return Reply(**json.loads(line))
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What is told after a reply that `follows`, for as long as the server runs."""
+        self.socket.settimeout(None)
+        for line in self.reader:
+            yield json.loads(line)
+        raise ClientError(f"the server at {self.path} ended, or ended this connection")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from xconf.api.client import ClientError, ControlClient, Reply
+from xconf.conference.wording import event_line
 
 HISTORY = Path("~/.xconf_history")
 PROMPT = "xconf> "
@@ -22,11 +23,21 @@ def run(socket: Path, words: Sequence[str], *, as_json: bool = False) -> int:
     try:
         with ControlClient(socket) as client:
             if words:
-                return show(client.request(words), as_json)
+                return ask(client, words, as_json)
             return converse(client, prompted() if sys.stdin.isatty() else sys.stdin, as_json)
     except ClientError as error:
         print(f"xconf: {error}", file=sys.stderr)
         return 1
+
+
+def ask(client: ControlClient, command: str | Sequence[str], as_json: bool) -> int:
+    """Sends one command and prints what comes of it, however long that goes on."""
+    reply = client.request(command)
+    if not reply.follows:
+        return show(reply, as_json)
+    for event in client.events():
+        print(json.dumps(event) if as_json else event_line(event), flush=True)
+    return 0
 
 
 def show(reply: Reply, as_json: bool) -> int:
@@ -48,7 +59,7 @@ def converse(client: ControlClient, lines: Iterable[str], as_json: bool) -> int:
         if command in ("exit", "quit"):
             break
         if command and not command.startswith("#"):
-            status |= show(client.request(command), as_json)
+            status |= ask(client, command, as_json)
             sys.stdout.flush()
     return status
 

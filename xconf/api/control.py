@@ -2,47 +2,31 @@
 
 A line that begins with `{` is JSON, `{"command": "3000 show members"}` or `{"command": ["3000", "show", "members"]}`;
 the answer is one line of JSON with `ok`, `text` and `data`. Any other line is a command as people type it; the answer
-is its text, then `OK`, or `ERROR` and what was wrong.
+is its text, then `OK`, or `ERROR` and what was wrong. The command `events` goes on, with a line for each event.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import stat
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IPushProducer, IReactorTime, IReactorUNIX
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from zope.interface import implementer
 
+from xconf.api.answers import Answer, Run, answer, refused
+from xconf.api.following import Following
+from xconf.conference.turns import TurnTaker
+
 MAX_LINE = 16 << 10  # octets of a request
-MAX_CLIENTS = 32
+MAX_CLIENTS, MAX_FOLLOWERS = 32, 8
 PATIENCE = 10.0  # seconds that a client may take to read an answer
-
-log = Logger()
-
-
-class Outcome(Protocol):
-    """What a command gave: text for people, data for programs."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def data(self) -> Any: ...
-    @property
-    def ok(self) -> bool: ...
-
-
-Run = Callable[[str | Sequence[str]], Outcome | Deferred[Any]]
-"""Does a command, now or later."""
 
 
 class ControlError(Exception):
@@ -61,6 +45,7 @@ class ControlProtocol(LineReceiver):
         self.server = server
         self.impatience: IDelayedCall | None = None
         self.serving: Deferred[None] | None = None
+        self.following: Following | None = None
 
     def connectionMade(self) -> None:
         if len(self.server.clients) >= MAX_CLIENTS:
@@ -73,9 +58,11 @@ class ControlProtocol(LineReceiver):
     def connectionLost(self, reason: object = None) -> None:
         self.server.clients.discard(self)
         self._be_patient()
+        if self.following is not None:
+            self.following.close()
 
     def lineReceived(self, line: bytes) -> None:
-        if not line.strip():
+        if not line.strip() or self.following is not None:  # who follows can only hang up
             return
         serving = Deferred.fromCoroutine(self._serve(line))
         if not serving.called:
@@ -83,11 +70,18 @@ class ControlProtocol(LineReceiver):
             super().pauseProducing()
 
     async def _serve(self, line: bytes) -> None:
-        reply = await answer(line, self.server.run)
+        reply = await answer(line, self.server.run, self.server.turns)
         self.serving = None
+        if reply.feed is not None and self.connected and self.server.followers >= MAX_FOLLOWERS:
+            reply = refused(f"{MAX_FOLLOWERS} already follow the events; end one of them", reply.as_json)
         if self.connected:
-            self.transport.write(reply)
+            self.transport.writeSequence(reply.parts)
+            self._follow(reply)
             self._go_on()
+
+    def _follow(self, reply: Answer) -> None:
+        if reply.feed is not None:
+            self.following = Following(self.server.reactor, reply.feed, self.transport.write, reply.as_json)
 
     def _go_on(self) -> None:
         """The next request, if there is nothing to wait for."""
@@ -100,11 +94,15 @@ class ControlProtocol(LineReceiver):
 
     def pauseProducing(self) -> None:
         super().pauseProducing()
-        if self.impatience is None:
+        if self.following is not None:
+            self.following.pause()
+        elif self.impatience is None:
             self.impatience = self.server.reactor.callLater(PATIENCE, self.transport.abortConnection)
 
     def resumeProducing(self) -> None:
         self._be_patient()
+        if self.following is not None:
+            self.following.resume()
         self._go_on()
 
     def stopProducing(self) -> None:
@@ -116,40 +114,6 @@ class ControlProtocol(LineReceiver):
         self.impatience = None
 
 
-async def answer(line: bytes, run: Run) -> bytes:
-    """The answer to one request, whatever it is; a command that breaks is logged, and does not break the server."""
-    text = line.decode("utf-8", "replace").strip()
-    as_json = text.startswith("{")
-    try:
-        outcome = run(_command(text) if as_json else text)
-        if isinstance(outcome, Deferred):
-            outcome = await outcome
-        ok, said, data = outcome.ok, outcome.text, outcome.data
-    except ValueError as error:
-        ok, said, data = False, str(error), None
-    except Exception:
-        log.failure("the command {command} broke", command=text)
-        ok, said, data = False, "the command broke; the server's log says where", None
-    if as_json:
-        return json.dumps({"ok": ok, "text": said, "data": data}, default=str).encode() + b"\n"
-    if ok:
-        return f"{said}\nOK\n".lstrip("\n").encode()
-    return f"ERROR {said}\n".encode()
-
-
-def _command(text: str) -> str | list[str]:
-    try:
-        request = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError('not JSON; a request is like {"command": "list"}') from None
-    command = request.get("command")
-    if isinstance(command, str):
-        return command
-    if isinstance(command, list) and all(isinstance(word, str) for word in command):
-        return command
-    raise ValueError('"command" must be a text or a list of words')
-
-
 class ControlFactory(Factory):
     """Makes a protocol for each client, and counts them."""
 
@@ -158,7 +122,12 @@ class ControlFactory(Factory):
     def __init__(self, run: Run, reactor: IReactorTime) -> None:
         self.run = run
         self.reactor = reactor
+        self.turns = TurnTaker(reactor)
         self.clients: set[ControlProtocol] = set()
+
+    @property
+    def followers(self) -> int:
+        return sum(client.following is not None for client in self.clients)
 
     def buildProtocol(self, addr: object) -> ControlProtocol:
         return ControlProtocol(self)

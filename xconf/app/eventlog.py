@@ -6,8 +6,8 @@ from twisted.logger import Logger
 
 from xconf.conference import events
 from xconf.conference.events import Event
-from xconf.conference.show import event_words
 from xconf.conference.stream import Stream
+from xconf.conference.wording import event_words
 
 log = Logger()
 
@@ -23,6 +23,6 @@ def log_events(stream: Stream) -> None:
 def write(event: Event) -> None:
     """`conference 3000: member joined, member 4065752c-…, caller Ann <1001>, role speaker`, with the Call-ID."""
     if isinstance(event, events.Error):
-        log.error("{words}", words=event_words(event))
+        log.error("{words}", words=event_words(event.as_dict()))
     elif not isinstance(event, QUIET):
-        log.info("{words}", call_id=getattr(event, "call_id", ""), words=event_words(event))
+        log.info("{words}", call_id=getattr(event, "call_id", ""), words=event_words(event.as_dict()))

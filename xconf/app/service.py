@@ -14,6 +14,7 @@ from twisted.internet import defer, error, threads
 from twisted.logger import Logger
 
 from xconf.api.control import ControlError, ControlService
+from xconf.api.event_feed import event_command
 from xconf.api.server_commands import Status, server_commands
 from xconf.app.access import ConfiguredAccess
 from xconf.app.certificates import CertificateWatch
@@ -33,10 +34,11 @@ from xconf.calls.inbound import Calls
 from xconf.calls.names import Names, system_hosts, system_resolver
 from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
-from xconf.conference.dispatch import Result, dispatch
+from xconf.conference.dispatch import Result, in_turns
 from xconf.conference.events import TrunkChanged
 from xconf.conference.library import Library, Load, Loaded
 from xconf.conference.registry import MOST, Conferences
+from xconf.conference.turns import Turns
 from xconf.media.clock import TickClock
 from xconf.media.engine import Engine
 from xconf.media.service import MediaService
@@ -97,7 +99,7 @@ class Server(MultiService):
             media_timeout=settings.rtp.media_timeout,
         )
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
-        configuration.commands.add(server_commands(self))
+        configuration.commands.add([*server_commands(self), event_command(self.conferences.events)])
         self.control = ControlService(configuration.socket, self.run, reactor)
         for part in (self.media, self.sip, self.control):
             part.setServiceParent(self)
@@ -111,11 +113,11 @@ class Server(MultiService):
         fields = {"trunk": state.name, "state": state.summary, "reachable": state.reachable, "error": state.error}
         self.conferences.events.publish(TrunkChanged, conference="", **fields)
 
-    def run(self, command: str | Sequence[str]) -> Result | defer.Deferred[Result]:
+    def run(self, command: str | Sequence[str]) -> Turns[Result] | defer.Deferred[Result]:
         """A command of the management socket."""
         if command in ("reload", ["reload"]):
             return self.reload()
-        return dispatch(self.conferences, command)
+        return in_turns(self.conferences, command)
 
     # Start and stop
 

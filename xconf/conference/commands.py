@@ -6,7 +6,8 @@ A command is a function with a decorator, in a module of a folder like `dtmf/`; 
     def vol_talk(member: Member, step: int) -> None:
         \"\"\"Louder or softer, what I say: +N or -N steps, 0 = as it was.\"\"\"
 
-It returns what its user is to read, or nothing; what cannot be done it raises as CommandError.
+It returns what its user is to read, or nothing; what cannot be done it raises as CommandError. One that takes long is a
+generator, which yields after each 2 ms of work, and returns the same.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
+
+from xconf.conference.turns import Turns, finish
 
 Scope = Literal["member", "conference", "node"]
 
@@ -71,12 +74,29 @@ def one_of(*words: str) -> Argument:
     return Argument("|".join(words), parse)
 
 
+class Feed(Protocol):
+    """What a command goes on saying, for as long as somebody listens."""
+
+    def listen(self, news: Callable[[], None]) -> None:
+        """Call `news` when there is something to `read`, from now on."""
+
+    def read(self) -> list[dict[str, Any]]:
+        """What JSON can say, some of it, in order; nothing when there is nothing more now."""
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a command has to say: text for people, data for programs (what JSON can say)."""
 
     text: str
     data: Any = None
+    feed: Feed | None = None
+
+
+Answer = Reply | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +106,7 @@ class Command:
     name: str
     scope: Scope
     argument: Argument | None
-    run: Callable[..., Reply | str | None]
+    run: Callable[..., Answer | Turns[Answer]]
 
     @property
     def usage(self) -> str:
@@ -119,13 +139,19 @@ class Command:
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
-    def __call__(self, target: Any, argument: Any = None) -> Reply:
+    def turns(self, target: Any, argument: Any = None) -> Turns[Reply]:
         """Run it. Raises CommandError."""
         answer = self.run(target) if self.argument is None else self.run(target, argument)
+        if isinstance(answer, Generator):
+            answer = yield from answer
         return answer if isinstance(answer, Reply) else Reply(answer or "")
 
+    def __call__(self, target: Any, argument: Any = None) -> Reply:
+        """Run it, all its turns at once. Raises CommandError."""
+        return finish(self.turns(target, argument))
 
-Function = TypeVar("Function", bound=Callable[..., Reply | str | None])
+
+Function = TypeVar("Function", bound=Callable[..., Answer | Turns[Answer]])
 
 
 def command(

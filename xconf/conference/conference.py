@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,7 @@ from xconf.conference.profile import Profile
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
 from xconf.conference.stream import Stream
+from xconf.conference.turns import LOOKS
 from xconf.media.catalogue import usual
 from xconf.media.sources import Sound, SoundError
 
@@ -90,6 +91,7 @@ class Conference:
         self._music: Player | None = None
         self._alone: Member | None = None  # who has been told that nobody else is here
         self._timer: Timer | None = None
+        self._hushing: Timer | None = None
         self._set_noise()
         self.publish(events.ConferenceStarted, id=self.id, profile=profile_name)
         self._wait_for_members()
@@ -296,16 +298,19 @@ class Conference:
         if not self.members:
             self._hang_up()
             return
-        for member in self.members.values():
-            member.stop_playback()
-            member.announcer.clear()
-            if member.settings.speaker:
-                member.leg.speaker = False
+        self._hush(iter(tuple(self.members.values())))
         # Into the conference: it is encoded once, however many listen.
         sound = self.sound(self.profile.member_bye)
         self._timer = self.clock.callLater(LONGEST_GOODBYE if sound else 0, self._hang_up)
         if sound is not None:
             self._tone.start(sound, self._said_goodbye)
+
+    def _hush(self, members: Iterator[Member]) -> None:
+        """Nobody says anything any more, and nobody is told anything of its own: some now, the others at once after."""
+        some = list(islice(members, LOOKS // 4))
+        for member in some:
+            member.hush()
+        self._hushing = self.clock.callLater(0, self._hush, members) if some else None
 
     def stop(self, reason: str) -> None:
         """End at once."""
@@ -353,6 +358,8 @@ class Conference:
             return
         self._closed = True
         self._stop_timer()
+        if self._hushing is not None:
+            self._hushing.cancel()
         self._tone.stop()
         self.mix.close()
         self.publish(events.ConferenceEnded, id=self.id, reason=self.ending)

@@ -6,13 +6,15 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xconf.conference import management
-from xconf.conference.commands import Command, Reply, Table, commands_of, load_folder
+from xconf.conference.commands import Command, Feed, Reply, Table, commands_of, load_folder
 from xconf.conference.errors import CommandError, near
-from xconf.conference.member import Member
+from xconf.conference.member import Member, Stage
+from xconf.conference.turns import LOOKS, Turns, each, finish
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
@@ -28,6 +30,7 @@ class Result:
     text: str
     data: Any = None
     ok: bool = True
+    feed: Feed | None = None
 
 
 def load_table(folders: Iterable[Path]) -> Table:
@@ -39,12 +42,19 @@ def load_table(folders: Iterable[Path]) -> Table:
 
 
 def dispatch(node: Conferences, line: str | Sequence[str]) -> Result:
-    """Run one command, given as typed or as words."""
+    """Run one command, given as typed or as words, at once. For those that look at all members of a conference it may
+    take too long: see `in_turns`.
+    """
+    return finish(in_turns(node, line))
+
+
+def in_turns(node: Conferences, line: str | Sequence[str]) -> Turns[Result]:
+    """The same, without keeping anybody waiting (see turns.py)."""
     try:
-        reply = _run(node, _words(line))
+        reply = yield from _run(node, _words(line))
     except CommandError as error:
-        return Result(str(error), None, False)
-    return Result(reply.text, reply.data)
+        return Result(str(error), ok=False)
+    return Result(reply.text, reply.data, feed=reply.feed)
 
 
 def _words(line: str | Sequence[str]) -> list[str]:
@@ -57,31 +67,33 @@ def _words(line: str | Sequence[str]) -> list[str]:
     return words
 
 
-def _run(node: Conferences, words: list[str]) -> Reply:
+def _run(node: Conferences, words: list[str]) -> Turns[Reply]:
     first, *rest = words
     if first in node.commands.node:
-        return _call(node.commands.node[first], node, rest)
+        return (yield from _call(node.commands.node[first], node, rest))
     conference = node.get(first)
     if conference is None:
         # Whoever types one word means a command, whoever types more means a conference.
         if not rest:
             raise CommandError(f"no command '{first}'{near(first, node.commands.node)}")
         raise CommandError(f"no conference '{first}'{near(first, (known.name for known in node))}")
-    return _of_conference(conference, node.commands, rest)
+    return (yield from _of_conference(conference, node.commands, rest))
 
 
-def _of_conference(conference: Conference, table: Table, words: list[str]) -> Reply:
+def _of_conference(conference: Conference, table: Table, words: list[str]) -> Turns[Reply]:
     known = [*table.conference, "member"]
     if not words:
         raise CommandError(f"what about {conference.name}? there is {', '.join(known)}")
     first, *rest = words
     if first != "member":
-        return _call(_find(first, table.conference, known), conference, rest)
+        return (yield from _call(_find(first, table.conference, known), conference, rest))
     if len(rest) < 2:
         raise CommandError(
             f"a member and a command are needed: {conference.name} member <member> {'|'.join(table.member)}"
         )
-    return _call(_find(rest[1], table.member, table.member), find_member(conference, rest[0]), rest[2:])
+    command = _find(rest[1], table.member, table.member)
+    member = yield from find_member(conference, rest[0])
+    return (yield from _call(command, member, rest[2:]))
 
 
 def _find(word: str, table: Mapping[str, Command], known: Iterable[str]) -> Command:
@@ -90,21 +102,24 @@ def _find(word: str, table: Mapping[str, Command], known: Iterable[str]) -> Comm
     return table[word]
 
 
-def _call(command: Command, target: object, words: Sequence[str]) -> Reply:
+def _call(command: Command, target: object, words: Sequence[str]) -> Turns[Reply]:
     try:
         argument = command.parse(" ".join(words))
     except ValueError as error:
         raise CommandError(str(error)) from None
-    return command(target, argument)
+    return (yield from command.turns(target, argument))
 
 
-def find_member(conference: Conference, word: str) -> Member:
+def find_member(conference: Conference, word: str) -> Turns[Member]:
     """By UUID, or by the name or number of its caller when only one has it. Raises CommandError."""
     known = conference.members.get(word) or conference.waiting.get(word)
     if known is not None:
         return known
     members = [*conference.members.values(), *conference.waiting.values()]
-    found = [member for member in members if word.casefold() in _names(member)]
+    wanted = word.casefold()
+    named = yield from each(members, lambda member: wanted in _names(member), LOOKS)
+    # Who has left while we looked is none of them.
+    found = [member for member in compress(members, named) if member.stage in (Stage.WAITING, Stage.IN)]
     if len(found) == 1:
         return found[0]
     if found:

@@ -145,6 +145,12 @@ class Error(Event, frozen=True, kw_only=True):
     error: str
 
 
+class EventsLost(Event, frozen=True, kw_only=True):
+    """In place of events that one reader was too slow for, or asked for too late. sequence: of the last of them."""
+
+    count: int
+
+
 def kinds(base: type[Event] = Event) -> dict[str, type[Event]]:
     """All kinds of events, by name."""
     found: dict[str, type[Event]] = {}

@@ -9,7 +9,8 @@ from xconf.conference.commands import SOUND, Argument, Command, Reply, command, 
 from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS, parse_flags
 from xconf.conference.member import Reason
 from xconf.conference.profile import parse_agc
-from xconf.conference.show import columns, conference_row, conference_status, member_row, member_status, pairs
+from xconf.conference.show import conference_row, conference_status, member_row, member_status, pairs, table
+from xconf.conference.turns import Turns, each
 from xconf.media.leg import Agc
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ _SETTING = Argument("agc level:low-level:factor:margin", _setting)
 
 
 @command("list", scope="node")
-def list_conferences(node: Conferences) -> Reply:
+def list_conferences(node: Conferences) -> Turns[Reply]:
     """All conferences: who is in them, and how one gets in."""
-    rows = [conference_row(conference) for conference in node]
-    return Reply(columns(rows) if rows else "no conferences", rows)
+    rows = yield from each(tuple(node), conference_row)
+    return (yield from table(rows, "no conferences"))
 
 
 @command("help", scope="node", argument=Argument("WORD", str, optional=True))
@@ -67,14 +68,14 @@ def term(conference: Conference) -> Reply:
 
 
 @command("show", scope="conference", argument=one_of("status", "members", "waiting"))
-def show(conference: Conference, what: str) -> Reply:
+def show(conference: Conference, what: str) -> Turns[Reply]:
     """How it is set, who is in it, or who is asked for a PIN."""
     if what == "status":
         status = conference_status(conference)
         return Reply(pairs(status), status)
     members = conference.members if what == "members" else conference.waiting
-    rows = [member_row(member) for member in members.values()]
-    return Reply(columns(rows) if rows else f"no {'members' if what == 'members' else 'callers wait'}", rows)
+    rows = yield from each(tuple(members.values()), member_row)
+    return (yield from table(rows, "no members" if what == "members" else "no callers wait"))
 
 
 @command("playback", scope="conference", argument=SOUND)

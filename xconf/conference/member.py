@@ -244,6 +244,14 @@ class Member:
             self._menu.close()
             self._pin_result("user")
 
+    def hush(self) -> None:
+        """The conference ends: it says no more, and hears what all hear."""
+        if self.stage is Stage.IN:
+            self.stop_playback()
+            self.announcer.clear()
+            if self.settings.speaker:
+                self.leg.speaker = False
+
     def apply(self) -> None:
         """Bring the leg in line with what has changed, for the member or for the whole conference."""
         if self.stage is Stage.IN:

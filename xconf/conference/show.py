@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from xconf.conference.commands import Reply
 from xconf.conference.profile import agc_text
+from xconf.conference.turns import ROWS, Turns, each
+from xconf.conference.wording import cell
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
-    from xconf.conference.events import Event
     from xconf.conference.member import Member
 
 Row = dict[str, Any]
-
-_ELSEWHERE = {"sequence", "time", "conference", "call_id"}  # of an event's line: told otherwise, or to programs alone
 
 
 def conference_row(conference: Conference) -> Row:
@@ -85,37 +85,27 @@ def member_status(member: Member) -> Row:
     }
 
 
-def columns(rows: Sequence[Row]) -> str:
-    """A heading, then a line for each row; at least one row."""
+def table(rows: Sequence[Row], none: str) -> Turns[Reply]:
+    """The rows, for people with a heading in aligned columns, or `none` when there is none."""
+    if not rows:
+        return Reply(none, rows)
+    # Looked at twice, rather than kept: to free thousands of cells at the end would take long, in one turn.
     heading = [key.upper() for key in rows[0]]
-    lines = [heading, *([cell(value) for value in row.values()] for row in rows)]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(heading))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    widths = [len(key) for key in heading]
+    for begin in range(0, len(rows), ROWS):
+        lengths = [[len(cell(value)) for value in row.values()] for row in rows[begin : begin + ROWS]]
+        widths = [max(column) for column in zip(widths, *lengths, strict=True)]
+        if len(rows) > ROWS:
+            yield
+    lines = yield from each(rows, lambda row: _aligned([cell(value) for value in row.values()], widths))
+    return Reply("\n".join([_aligned(heading, widths), *lines]), rows)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(map(str.ljust, cells, widths)).rstrip()
 
 
 def pairs(row: Row) -> str:
     """A line for each key."""
     width = max(map(len, row))
     return "\n".join(f"{key.ljust(width)}  {cell(value)}" for key, value in row.items())
-
-
-def cell(value: Any) -> str:
-    if value is None or value == [] or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ",".join(value) if isinstance(value, list) else str(value)
-
-
-def event_words(event: Event) -> str:
-    """`conference 3000: member joined, member 4065752c-…, caller Ann <1001>, role speaker`"""
-    fields = [(name, getattr(event, name)) for name in event.__struct_fields__ if name not in _ELSEWHERE]
-    told = [f"{name} {_word(value)}" for name, value in fields if value not in ("", None)]
-    place = f"conference {event.conference}: " if event.conference else ""
-    return place + ", ".join([event.kind.replace("-", " "), *told])
-
-
-def _word(value: object) -> str:
-    return f"{value:.1f}" if isinstance(value, float) else cell(value)
