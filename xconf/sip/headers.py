@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from xconf.sip.errors import LocalProtocolError, RemoteProtocolError
-from xconf.sip.syntax import Parameters, format_parameters, is_token, parse_number, parse_parameters, split_commas
+from xconf.sip.syntax import (
+    Parameters,
+    format_parameters,
+    is_token,
+    parse_number,
+    parse_parameters,
+    remembered,
+    split_commas,
+)
 from xconf.sip.uri import format_host_port, split_host_port
 
 T = TypeVar("T")
@@ -67,11 +75,15 @@ Line = tuple[str, str, str]
 """(key: the long name in lower case, name as written, value)."""
 
 
+_KEYS = {spelled: key for spelled, (key, _) in _KNOWN.items()}
+
+
 def identify(name: str) -> tuple[str, str]:
     """The key and the name to write of a header field name; RemoteProtocolError(400) when it is not a token."""
-    known = _KNOWN.get(name)
-    if known is not None:
-        return known
+    return _KNOWN.get(name) or _identify_unusual(name)
+
+
+def _identify_unusual(name: str) -> tuple[str, str]:
     name = name.strip(" \t")
     if not is_token(name):
         raise RemoteProtocolError("Malformed header field name")
@@ -81,7 +93,7 @@ def identify(name: str) -> tuple[str, str]:
 class Headers:
     """The header fields of a message, in order. Names are case-insensitive, compact forms are known by their long name.
 
-    Values are strings until asked for: typed values are parsed once and remembered until the fields change.
+    Values are strings until asked for: typed values are parsed once and remembered until their field changes.
     """
 
     __slots__ = ("_index", "_lines", "_typed", "_typed_lists")
@@ -105,11 +117,21 @@ class Headers:
 
     def values(self, name: str) -> list[str]:
         """The value of each line of this field, as written (a comma-separated list is not split)."""
+        return self._by_key().get(_KEYS.get(name) or identify(name)[0], [])
+
+    def _by_key(self) -> dict[str, list[str]]:
         if self._index is None:
             self._index = {}
             for key, _, value in self._lines:
-                self._index.setdefault(key, []).append(value)
-        return self._index.get(identify(name)[0], [])
+                if key in self._index:
+                    self._index[key].append(value)
+                else:
+                    self._index[key] = [value]
+        return self._index
+
+    def repeated(self) -> list[str]:
+        """The keys of the fields that have several lines."""
+        return [key for key, values in self._by_key().items() if len(values) > 1]
 
     def get(self, name: str) -> str | None:
         """The value of the first line of this field, as written."""
@@ -124,29 +146,33 @@ class Headers:
         return [element for value in values for element in split_commas(value)]
 
     def typed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        """The first line's value through `parse`, remembered until a field changes."""
-        if name not in self._typed:
-            value = self.get(name)
-            self._typed[name] = None if value is None else parse(value)
-        found: T | None = self._typed[name]
+        """The first line's value through `parse`, remembered until the field changes."""
+        key = _KEYS.get(name) or identify(name)[0]
+        if key not in self._typed:
+            value = self.get(key)
+            self._typed[key] = None if value is None else parse(value)
+        found: T | None = self._typed[key]
         return found
 
     def typed_list(self, name: str, parse: Callable[[str], T]) -> list[T]:
-        """All elements of the field through `parse`, remembered until a field changes: not to be changed in place."""
-        if name not in self._typed_lists:
-            values = self.get_all(name)
+        """All elements of the field through `parse`, remembered until the field changes: not to be changed in place."""
+        key = _KEYS.get(name) or identify(name)[0]
+        if key not in self._typed_lists:
+            values = self.get_all(key)
             if len(values) > MOST_ELEMENTS:
                 raise RemoteProtocolError(f"Too many values in {name}")
-            self._typed_lists[name] = [parse(value) for value in values]
-        return self._typed_lists[name]
+            self._typed_lists[key] = [parse(value) for value in values]
+        return self._typed_lists[key]
 
     def add(self, name: str, value: str) -> None:
         """One more line at the end."""
-        self._change([*self._lines, _line(name, value)])
+        new = _line(name, value)
+        self._change([*self._lines, new], new[0])
 
     def prepend(self, name: str, value: str) -> None:
         """One more line before all others."""
-        self._change([_line(name, value), *self._lines])
+        new = _line(name, value)
+        self._change([new, *self._lines], new[0])
 
     def set(self, name: str, value: str) -> None:
         """This value alone, in the place of the field's first line (at the end when there was none)."""
@@ -154,26 +180,31 @@ class Headers:
         keys = [line[0] for line in self._lines]
         place = keys.index(new[0]) if new[0] in keys else len(keys)
         others = [line for line in self._lines[place:] if line[0] != new[0]]
-        self._change([*self._lines[:place], new, *others])
+        self._change([*self._lines[:place], new, *others], new[0])
 
-    def set_first(self, name: str, value: str) -> None:
-        """Another first element of a list field, such as the top Via; the other elements stay."""
+    def set_first(self, name: str, value: object) -> None:
+        """Another first element of a list field, such as the top Via; the other elements stay.
+
+        value: what `typed` is to give from now on; its text is what is written.
+        """
         rest = self.get_all(name)[1:]
-        self.set(name, value)
+        self.set(name, str(value))
         key = identify(name)[0]
-        place = [line[0] for line in self._lines].index(key) + 1
-        self._change([*self._lines[:place], *(_line(name, element) for element in rest), *self._lines[place:]])
+        if rest:
+            place = [line[0] for line in self._lines].index(key) + 1
+            self._change([*self._lines[:place], *(_line(name, element) for element in rest), *self._lines[place:]], key)
+        self._typed[key] = value
 
     def remove(self, name: str) -> None:
         """No line of this field any more; nothing when there was none."""
         key = identify(name)[0]
-        self._change([line for line in self._lines if line[0] != key])
+        self._change([line for line in self._lines if line[0] != key], key)
 
-    def _change(self, lines: list[Line]) -> None:
+    def _change(self, lines: list[Line], key: str) -> None:
         self._lines = lines
         self._index = None
-        self._typed = {}
-        self._typed_lists = {}
+        self._typed.pop(key, None)
+        self._typed_lists.pop(key, None)
 
     def items(self) -> list[tuple[str, str]]:
         return [(name, value) for _, name, value in self._lines]
@@ -218,15 +249,8 @@ class Via:
     def parse(cls, text: str) -> Via:
         """RemoteProtocolError(400) when it is malformed."""
         sent, semicolon, params = text.partition(";")
-        pieces = sent.split("/", 2)
-        way = pieces[-1].split(None, 1)
-        if len(pieces) != 3 or len(way) != 2:
-            raise RemoteProtocolError("Malformed Via")
-        name, version = pieces[0].strip(" \t"), pieces[1].strip(" \t")
-        if not (is_token(name) and is_token(version) and is_token(way[0])):
-            raise RemoteProtocolError("Malformed Via")
-        host, port = split_host_port(way[1].strip(" \t"))
-        return cls(way[0].upper(), host, port, parse_parameters(semicolon + params), f"{name.upper()}/{version}")
+        protocol, transport, host, port = _sent(sent)
+        return cls(transport, host, port, parse_parameters(semicolon + params), protocol)
 
     @property
     def branch(self) -> str | None:
@@ -249,11 +273,25 @@ class Via:
 
     def with_params(self, **params: str | None) -> Via:
         """A copy with these parameters added or changed."""
-        return replace(self, params={**self.params, **params})
+        return Via(self.transport, self.host, self.port, {**self.params, **params}, self.protocol)
 
     def __str__(self) -> str:
         sent_by = format_host_port(self.host, self.port)
         return f"{self.protocol}/{self.transport} {sent_by}{format_parameters(self.params)}"
+
+
+@remembered
+def _sent(text: str) -> tuple[str, str, str, int | None]:
+    """Protocol, transport, host and port of a Via."""
+    pieces = text.split("/", 2)
+    way = pieces[-1].split(None, 1)
+    if len(pieces) != 3 or len(way) != 2:
+        raise RemoteProtocolError("Malformed Via")
+    name, version = pieces[0].strip(" \t"), pieces[1].strip(" \t")
+    if not (is_token(name) and is_token(version) and is_token(way[0])):
+        raise RemoteProtocolError("Malformed Via")
+    host, port = split_host_port(way[1].strip(" \t"))
+    return f"{name.upper()}/{version}", way[0].upper(), host, port
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +304,15 @@ class CSeq:
     @classmethod
     def parse(cls, text: str) -> CSeq:
         """RemoteProtocolError(400) when malformed or the number is not below 2**31 (section 8.1.1.5)."""
-        pieces = text.split()
-        if len(pieces) != 2 or not is_token(pieces[1]):
-            raise RemoteProtocolError("Malformed CSeq")
-        return cls(parse_number(pieces[0], 2**31 - 1, "CSeq number"), pieces[1])
+        return _cseq(text)
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"
+
+
+@remembered
+def _cseq(text: str) -> CSeq:
+    pieces = text.split()
+    if len(pieces) != 2 or not is_token(pieces[1]):
+        raise RemoteProtocolError("Malformed CSeq")
+    return CSeq(parse_number(pieces[0], 2**31 - 1, "CSeq number"), pieces[1])

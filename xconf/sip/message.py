@@ -155,7 +155,7 @@ class Request(Message):
         (section 12.1.1); a 100 carries the Timestamp and no tag.
         """
         lines = self.headers.lines("via")
-        lines += (_tagged(line, to_tag if status != 100 else None) for line in self._copied_once())
+        lines += self._copied_once(to_tag if status != 100 else None)
         if 100 < status < 300:
             lines += self.headers.lines("record-route")
         elif status == 100:
@@ -165,26 +165,24 @@ class Request(Message):
             lines.append(("content-type", "Content-Type", content_type))
         return Response(status, reason, Headers.from_lines(lines), body)
 
-    def _copied_once(self) -> list[Line]:
+    def _copied_once(self, to_tag: str | None) -> list[Line]:
         first: dict[str, Line] = {}
         for line in self.headers.lines(*_COPIED_ONCE):
             first.setdefault(line[0], line)
+        if to_tag is not None and "to" in first and not self._has_to_tag():
+            _, name, value = first["to"]
+            first["to"] = "to", name, f"{value};tag={to_tag}"
         return list(first.values())
+
+    def _has_to_tag(self) -> bool:
+        try:
+            return self.to.tag is not None
+        except RemoteProtocolError:
+            # It goes back as it came, with our tag behind it: the sender at least recognises its own words.
+            return False
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self._uri}>"
-
-
-def _tagged(line: Line, tag: str | None) -> Line:
-    key, name, value = line
-    if key != "to" or tag is None:
-        return line
-    try:
-        tagged = Address.parse(value).tag is not None
-    except RemoteProtocolError:
-        # It goes back as it came, with our tag behind it: the sender at least recognises its own words.
-        tagged = False
-    return line if tagged else (key, name, f"{value};tag={tag}")
 
 
 class Response(Message):
@@ -257,7 +255,8 @@ def _parse_lines(text: str) -> tuple[list[Line], RemoteProtocolError | None]:
         try:
             if not colon:
                 raise RemoteProtocolError("Header field without a colon")
-            lines.append((*identify(name), value.strip(" \t")))
+            key, name = identify(name)
+            lines.append((key, name, value.strip(" \t")))
         except RemoteProtocolError as error:
             fault = fault or error
     return lines, fault

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias, TypeVar
 
 from xconf.sip.errors import RemoteProtocolError
 
+T = TypeVar("T")
+
 Parameters: TypeAlias = dict[str, str | None]
 """Parameter name in lower case -> value, unquoted; None for a parameter without a value. In order."""
+
+REMEMBERED, LONGEST_REMEMBERED = 4096, 128  # texts, characters of each
 
 TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 
@@ -19,7 +25,19 @@ _SEMICOLON_SCAN = re.compile(r'"(?:[^"\\]|\\.?)*+"?|;', re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _TO_ESCAPE = re.compile(r'["\\\x00-\x08\x0b-\x1f\x7f]')
 _LINE_END = re.compile(r"[\r\n]")
+_USUAL_PARAMETERS = frozenset(
+    ("branch", "lr", "maddr", "ob", "received", "refresher", "rport", "tag", "transport", "user")
+)
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9.!%*_+`'~:\[\]/-]+\Z")
+
+
+def remembered(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """`parse` with a memory of the latest texts: what a telephone says of itself comes again in each of its messages.
+
+    For values that nobody changes in place.
+    """
+    known = lru_cache(REMEMBERED)(parse)
+    return lambda text: known(text) if len(text) <= LONGEST_REMEMBERED else parse(text)
 
 
 def is_token(text: str) -> bool:
@@ -69,26 +87,29 @@ def parse_parameters(text: str) -> Parameters:
     pieces = text[1:].split(";") if '"' not in text else _split_at(_SEMICOLON_SCAN, ";", text[1:])
     params: Parameters = {}
     for piece in pieces:
-        name, value = _parameter(piece)
+        name, equals, value = piece.partition("=")
+        if name not in _USUAL_PARAMETERS:
+            name = _parameter_name(name)
         if name in params:
             raise RemoteProtocolError("Parameter given twice")
-        params[name] = value
+        params[name] = _parameter_value(value) if equals else None
     return params
 
 
-def _parameter(piece: str) -> tuple[str, str | None]:
-    name, equals, value = piece.partition("=")
-    name = name.strip(" \t")
+def _parameter_name(text: str) -> str:
+    name = text.strip(" \t")
     if not is_token(name):
         raise RemoteProtocolError("Malformed parameter")
-    if not equals:
-        return name.lower(), None
-    value = value.strip(" \t")
+    return name.lower()
+
+
+def _parameter_value(text: str) -> str:
+    value = text.strip(" \t")
     if value.startswith('"'):
         value, rest = read_quoted(value)
         if rest:
             raise RemoteProtocolError("Malformed parameter")
-    return name.lower(), value
+    return value
 
 
 def format_parameters(params: Parameters) -> str:
@@ -109,7 +130,9 @@ def split_parameters(text: str) -> tuple[str, Parameters]:
 def parse_number(text: str, limit: int, what: str) -> int:
     """A decimal number from 0 to `limit`; RemoteProtocolError(400, naming `what`) for anything else."""
     text = text.strip(" \t")
-    digits = text.lstrip("0")
-    if not (text.isascii() and text.isdigit()) or len(digits) > 20 or int(digits or "0") > limit:
-        raise RemoteProtocolError(f"{what} is not a number in 0..{limit}")
-    return int(digits or "0")
+    if text.isascii() and text.isdigit():
+        digits = text if len(text) <= 20 else text.lstrip("0")[:21]  # 21 are too many for any limit
+        number = int(digits or "0")
+        if number <= limit:
+            return number
+    raise RemoteProtocolError(f"{what} is not a number in 0..{limit}")

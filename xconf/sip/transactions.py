@@ -130,9 +130,9 @@ def stamp(request: Request, flow: Flow) -> None:
     via = request.via
     host, port = flow.remote
     if via.wants_rport:
-        request.headers.set_first("Via", str(via.with_params(received=host, rport=str(port))))
+        request.headers.set_first("Via", via.with_params(received=host, rport=str(port)))
     elif via.host.lower() != host:
-        request.headers.set_first("Via", str(via.with_params(received=host)))
+        request.headers.set_first("Via", via.with_params(received=host))
 
 
 def reply_path(request: Request, flow: Flow) -> tuple[Flow, Place | None]:

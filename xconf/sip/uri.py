@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
 from xconf.sip.errors import RemoteProtocolError
-from xconf.sip.syntax import Parameters, format_parameters, parse_parameters, quote_string, read_quoted
+from xconf.sip.syntax import Parameters, format_parameters, parse_parameters, quote_string, read_quoted, remembered
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*\Z")
 _FORBIDDEN = re.compile(r'[\x00-\x20\x7f<>"]')
@@ -68,37 +68,7 @@ class URI:
     @classmethod
     def parse(cls, text: str) -> URI:
         """RemoteProtocolError(400) when the text is no URI at all; unknown schemes are fine (section 8.2.2.1)."""
-        scheme, colon, rest = text.partition(":")
-        if not colon or not rest or not _SCHEME.match(scheme) or _FORBIDDEN.search(text):
-            raise RemoteProtocolError("Malformed URI")
-        scheme = scheme.lower()
-        if scheme in ("sip", "sips"):
-            return cls._parse_sip(scheme, rest, text)
-        if scheme == "tel":
-            number, _, params = rest.partition(";")
-            return cls(scheme, user=number, params=_parse_params(params), opaque=rest, _text=text)
-        return cls(scheme, opaque=rest, _text=text)
-
-    @classmethod
-    def _parse_sip(cls, scheme: str, rest: str, text: str) -> URI:
-        userinfo, at, hostpart = rest.rpartition("@")
-        if "@" in userinfo or (at and not userinfo):
-            raise RemoteProtocolError("Malformed user in URI")
-        hostpart, _, headers = hostpart.partition("?")
-        hostport, _, params = hostpart.partition(";")
-        host, port = split_host_port(hostport)
-        user, colon, password = userinfo.partition(":")
-        return cls(
-            scheme,
-            _decoded(user) if at else None,
-            _decoded(password) if colon else None,
-            host,
-            port,
-            _parse_params(params) if params else {},
-            _parse_headers(headers) if headers else {},
-            None,
-            text,
-        )
+        return _uri(text)
 
     @property
     def is_sip(self) -> bool:
@@ -155,6 +125,41 @@ class URI:
 
     def __hash__(self) -> int:
         return hash((self.scheme, self.user, self.host.lower(), self.port, self.opaque))
+
+
+@remembered
+def _uri(text: str) -> URI:
+    scheme, colon, rest = text.partition(":")
+    if not colon or not rest or not _SCHEME.match(scheme) or _FORBIDDEN.search(text):
+        raise RemoteProtocolError("Malformed URI")
+    scheme = scheme.lower()
+    if scheme in ("sip", "sips"):
+        return _sip_uri(scheme, rest, text)
+    if scheme == "tel":
+        number, _, params = rest.partition(";")
+        return URI(scheme, user=number, params=_parse_params(params), opaque=rest, _text=text)
+    return URI(scheme, opaque=rest, _text=text)
+
+
+def _sip_uri(scheme: str, rest: str, text: str) -> URI:
+    userinfo, at, hostpart = rest.rpartition("@")
+    if "@" in userinfo or (at and not userinfo):
+        raise RemoteProtocolError("Malformed user in URI")
+    hostpart, _, headers = hostpart.partition("?")
+    hostport, _, params = hostpart.partition(";")
+    host, port = split_host_port(hostport)
+    user, colon, password = userinfo.partition(":")
+    return URI(
+        scheme,
+        _decoded(user) if at else None,
+        _decoded(password) if colon else None,
+        host,
+        port,
+        _parse_params(params) if params else {},
+        _parse_headers(headers) if headers else {},
+        None,
+        text,
+    )
 
 
 def _parse_params(text: str) -> Parameters:
@@ -225,7 +230,7 @@ class Address:
 
     def with_params(self, **params: str | None) -> Address:
         """A copy with these header parameters added or changed."""
-        return replace(self, params={**self.params, **params})
+        return Address(self.uri, self.display, {**self.params, **params})
 
     def with_tag(self, tag: str) -> Address:
         return self.with_params(tag=tag)

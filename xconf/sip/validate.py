@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xconf.sip.errors import RemoteProtocolError
+from xconf.sip.headers import identify
 from xconf.sip.message import Message, Request, Response
 
 METHODS = frozenset(
@@ -11,9 +12,9 @@ METHODS = frozenset(
 )
 """The methods that the RFCs define."""
 
-_ONLY_ONCE = (
-    *("Call-ID", "CSeq", "From", "To", "Max-Forwards", "Content-Type", "Content-Length", "Expires", "Min-SE"),
-    *("Session-Expires", "RAck", "RSeq", "Event", "Refer-To", "Replaces"),
+_ONLY_ONCE = frozenset(
+    ("call-id", "cseq", "from", "to", "max-forwards", "content-type", "content-length", "expires", "min-se")
+    + ("session-expires", "rack", "rseq", "event", "refer-to", "replaces")
 )
 
 
@@ -37,9 +38,9 @@ def validate(message: Request | Response) -> None:
 
 
 def _validate_common(message: Message) -> None:
-    for name in _ONLY_ONCE:
-        if len(message.headers.values(name)) > 1:
-            raise RemoteProtocolError(f"Several {name} header fields")
+    for key in message.headers.repeated():
+        if key in _ONLY_ONCE:
+            raise RemoteProtocolError(f"Several {identify(key)[1]} header fields")
     if not message.call_id:
         raise RemoteProtocolError("Empty Call-ID")
     _ = (message.via, message.from_, message.to, message.cseq, message.contacts, message.content_type)
