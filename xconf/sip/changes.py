@@ -95,7 +95,7 @@ class Changes:
         request = transaction.request
         sdp = self._ua.sdp(request)
         if request.method == "INVITE":
-            self._ua.respond(transaction, 100, now)
+            self._ua.promise(transaction, now)
         if request.method == "UPDATE" and sdp is None:
             self._refreshed(transaction, now)
         elif self._put_off(transaction, now):

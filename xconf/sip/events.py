@@ -64,7 +64,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Invited(Event):
-    """A new call. 100 has been sent and the request is sound; ring, accept, refuse or challenge it."""
+    """A new call, whose request is sound: ring, accept, refuse or challenge it."""
 
     request: Request
 

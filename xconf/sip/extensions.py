@@ -15,4 +15,4 @@ def supports(request: Request, option: str) -> bool:
 
 
 def _named(request: Request, header: str) -> list[str]:
-    return [name.lower() for name in request.headers.get_all(header)]
+    return request.headers.typed_list(header, str.lower)

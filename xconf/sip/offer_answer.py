@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from xconf.sip.errors import LocalProtocolError, RemoteProtocolError
 from xconf.sip.sdp import Attributes, Direction, Media, Origin, RtpMap, SessionDescription
+from xconf.sip.syntax import remembered
 
 PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
 EVENTS = "0-16"
@@ -230,15 +231,16 @@ def _acceptable(description: SessionDescription, media: Media, our_address: str)
 
 def _reachable(address: str | None, our_address: str) -> bool:
     """True for a unicast address of our family. Names are not: nothing here may wait for a resolver."""
-    theirs, ours = _parsed(address), _parsed(our_address)
+    theirs, ours = _parsed(address or ""), _parsed(our_address)
     if theirs is None or ours is None or theirs.version != ours.version:
         return False
     return not theirs.is_multicast and theirs != IPv4Address("255.255.255.255")
 
 
-def _parsed(address: str | None) -> IPv4Address | IPv6Address | None:
+@remembered
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(address or "")
+        return ip_address(address)
     except ValueError:
         return None
 
@@ -279,7 +281,7 @@ def _codec(number: int, maps: Mapping[int, RtpMap]) -> Codec:
 def _their_direction(description: SessionDescription, media: Media) -> Direction:
     """Which way sound goes as they see it. The unspecified address is the old way to say hold (section 8.4)."""
     direction = description.direction_of(media)
-    address = _parsed(description.connection_of(media))
+    address = _parsed(description.connection_of(media) or "")
     return _both(direction, "sendonly") if address is not None and address.is_unspecified else direction
 
 

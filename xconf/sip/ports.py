@@ -70,6 +70,7 @@ class DatagramPort(protocol.DatagramProtocol):
     def __init__(self, owner: Owner, routes: Routes) -> None:
         self._owner = owner
         self._routes = routes
+        self._flows: dict[tuple[Any, ...], Flow] = {}
         self.place: Place = ("", 0)
 
     def startProtocol(self) -> None:
@@ -81,13 +82,20 @@ class DatagramPort(protocol.DatagramProtocol):
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
         try:
-            remote = plain(addr[0]), addr[1]
-            flow = Flow("udp", self.local_for(remote[0]), remote)
+            flow = self._flows.get(addr) or self._flow_of(addr)
         except OSError:
             self._owner.count("no_route")
             return
         self._owner.traced("in", flow, datagram)
         self._owner.received(datagram, flow)
+
+    def _flow_of(self, addr: Any) -> Flow:
+        remote = plain(addr[0]), addr[1]
+        flow = Flow("udp", self.local_for(remote[0]), remote)
+        if len(self._flows) >= _MOST_ROUTES:
+            self._flows.clear()
+        self._flows[addr] = flow
+        return flow
 
     def local_for(self, remote: str) -> Place:
         """Raises OSError."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from xconf.sip.errors import RemoteProtocolError
-from xconf.sip.syntax import parse_number
+from xconf.sip.syntax import parse_number, remembered
 
 CONTENT_TYPE = "application/sdp"
 MOST_MEDIA = 32
@@ -95,23 +95,17 @@ class Media(_Attributed):
         return [int(text) for text in self.formats if _is_payload_type(text)]
 
     @property
-    def rtpmap(self) -> dict[int, RtpMap]:
+    def rtpmap(self) -> Mapping[int, RtpMap]:
         """Payload type -> what it is. Malformed maps are left out; the first of a payload type counts."""
-        maps: dict[int, RtpMap] = {}
-        for payload_type, text in self._by_payload_type("rtpmap"):
-            found = _RTPMAP.match(text)
-            if found and int(found[2]) and payload_type not in maps:
-                maps[payload_type] = RtpMap(found[1], int(found[2]), int(found[3] or 1))
-        return maps
+        return _rtpmap(self._lines_of("rtpmap"))
 
     @property
-    def fmtp(self) -> dict[int, str]:
+    def fmtp(self) -> Mapping[int, str]:
         """Payload type -> the codec's parameters, as written."""
-        return dict(self._by_payload_type("fmtp"))
+        return dict(_by_payload_type(self._lines_of("fmtp")))
 
-    def _by_payload_type(self, name: str) -> list[tuple[int, str]]:
-        pairs = [(value or "").split(None, 1) for key, value in self.attributes if key == name]
-        return [(int(pair[0]), pair[1].strip()) for pair in pairs if len(pair) == 2 and _is_payload_type(pair[0])]
+    def _lines_of(self, name: str) -> str:
+        return "\n".join([value or "" for key, value in self.attributes if key == name])
 
     @property
     def ptime(self) -> int | None:
@@ -137,6 +131,21 @@ class Media(_Attributed):
         if self.connection is not None:
             text.append(f"c={_network(self.connection)}")
         return text + _attribute_lines(self.attributes)
+
+
+@remembered
+def _rtpmap(lines: str) -> Mapping[int, RtpMap]:
+    maps: dict[int, RtpMap] = {}
+    for payload_type, text in _by_payload_type(lines):
+        found = _RTPMAP.match(text)
+        if found and int(found[2]) and payload_type not in maps:
+            maps[payload_type] = RtpMap(found[1], int(found[2]), int(found[3] or 1))
+    return maps
+
+
+def _by_payload_type(lines: str) -> list[tuple[int, str]]:
+    pairs = [line.split(None, 1) for line in lines.split("\n")]
+    return [(int(pair[0]), pair[1].strip()) for pair in pairs if len(pair) == 2 and _is_payload_type(pair[0])]
 
 
 @dataclass(slots=True)

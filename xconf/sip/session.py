@@ -15,6 +15,7 @@ from xconf.sip.exchange import Credentials, Exchange
 from xconf.sip.flow import Flow
 from xconf.sip.message import Request, Response
 from xconf.sip.settings import ALLOW, SUPPORTED
+from xconf.sip.syntax import split_commas
 from xconf.sip.transaction import ClientUser, Failure, Outcome, ServerTransaction
 from xconf.sip.uri import Address
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from xconf.sip.useragent import UserAgent
 
 Items = Sequence[tuple[str, str]]
+
+_ABILITIES = ("Allow", ", ".join(ALLOW)), ("Supported", ", ".join(SUPPORTED))
 
 
 class SessionState(Enum):
@@ -54,7 +57,7 @@ class Session:
         self._flow = flow
         self._user = user
         self._credentials = credentials
-        self._allowed: list[str] | None = None
+        self._allowed: list[str] = []  # the values of Allow, as written
         self._goodbye: Items | None = None  # headers of the BYE that waits for the ACK
         self._probing = False
 
@@ -201,18 +204,17 @@ class Session:
     def contact_headers(self) -> list[tuple[str, str]]:
         """What INVITE, UPDATE and the answers to them tell of us."""
         contact = ("Contact", self.ua.contact(self.flow, self._user))
-        return [contact, ("Allow", ", ".join(ALLOW)), ("Supported", ", ".join(SUPPORTED))]
+        return [contact, *_ABILITIES]
 
     def peer_allows(self, method: str) -> bool:
-        return self._allowed is not None and method in self._allowed
+        return any(method in split_commas(value) for value in self._allowed)
 
     def refresh_target(self, message: Request | Response, flow: Flow) -> None:
         self._dialog.refresh_target(message, flow)
         self.note_allowed(message)
 
     def note_allowed(self, message: Request | Response) -> None:
-        if "Allow" in message.headers:
-            self._allowed = message.headers.get_all("Allow")
+        self._allowed = message.headers.values("Allow") or self._allowed
 
     # Requests of the peer
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 Parameters: TypeAlias = dict[str, str | None]
 """Parameter name in lower case -> value, unquoted; None for a parameter without a value. In order."""
 
-REMEMBERED, LONGEST_REMEMBERED = 4096, 128  # texts, characters of each
+REMEMBERED, LONGEST_REMEMBERED = 4096, 256  # texts, characters of each
 
 TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 

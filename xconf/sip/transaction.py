@@ -202,6 +202,11 @@ class ServerTransaction(Transaction):
         """Whether a final response has been given."""
         return self.state not in (State.TRYING, State.PROCEEDING)
 
+    @property
+    def told(self) -> bool:
+        """Whether a response has been given."""
+        return bool(self._data)
+
     def again(self, request: Request, now: float) -> None:
         """The request came again, or the ACK for it."""
         self.feed(now, Input.ACK if request.method == "ACK" else Input.REQUEST, request)

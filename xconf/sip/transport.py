@@ -234,11 +234,14 @@ class SIPService(Service):
 
     def _work(self, do: Callable[..., None], *args: Any) -> None:
         """A fault of ours in one message must not keep the others from being answered."""
+        pumping, self._pumping = self._pumping, True  # what comes of it goes out when it is done
         try:
             do(*args, self.seconds())
         except Exception:
             self.count("faults")
             log.failure("a fault in SIP; the message is dropped")
+        finally:
+            self._pumping = pumping
         self.pump()
 
     def _output(self) -> None:

@@ -26,7 +26,7 @@ def _decoded(text: str) -> str:
 
 
 def _encoded(text: str, safe: str) -> str:
-    return quote(text, safe, "utf-8", "surrogateescape")
+    return text if text.isascii() and text.isalnum() else quote(text, safe, "utf-8", "surrogateescape")
 
 
 def split_host_port(text: str) -> tuple[str, int | None]:

@@ -63,6 +63,9 @@ __all__ = [
 ]
 
 
+_TRYING = 0.2  # s until a caller hears at least that its INVITE has come
+
+
 class UserAgent:
     """What strangers can make it keep is bounded by the settings; what it drops is in `counters`."""
 
@@ -249,7 +252,7 @@ class UserAgent:
             return
         transaction = self.transactions.receive(request, flow)
         transaction.tag = self.tag()
-        self.respond(transaction, 100, now)
+        self.promise(transaction, now)
         session = ServerSession(self, transaction)
         self._sessions[session] = None
         self.register(session.dialog, session)
@@ -314,6 +317,14 @@ class UserAgent:
         )
         transaction.respond(response, now)
 
+    def promise(self, invite: ServerTransaction, now: float) -> None:
+        """Say 100, unless there is something better to say soon (section 17.2.1): most calls are answered at once."""
+        self.timers.at(now + _TRYING, self._trying, invite)
+
+    def _trying(self, now: float, invite: ServerTransaction) -> None:
+        if not invite.told:
+            self.respond(invite, 100, now)
+
     # What sessions need
 
     def send(self, request: Request, hop: tuple[Flow, Place | None], user: ClientUser, now: float) -> ClientTransaction:
@@ -359,7 +370,7 @@ class UserAgent:
         return f"{self.rng.getrandbits(96):024x}@{flow.local[0]}"
 
     def first_seq(self) -> int:
-        return self.rng.randrange(1, 2**16)
+        return 1 + self.rng.getrandbits(16)
 
     def emit(self, event: Event) -> None:
         self.out.append(event)
