@@ -16,7 +16,7 @@ from xconf.conference.library import Library
 from xconf.conference.member import Member
 from xconf.conference.profile import resolve
 from xconf.conference.registry import Conferences
-from xconf.media.sources import SoundError
+from xconf.media.sources import Fader, SoundError
 
 DTMF = Path(__file__).parents[1] / "dtmf"
 TONE = 0.15
@@ -28,27 +28,64 @@ class FakeSound:
 
     def __init__(self, spec: str, seconds: float) -> None:
         self.spec = spec
-        self.left = seconds
+        self.seconds = self.left = seconds
+        self.error = ""
+        self.closed = False
+        self.player: FakePlayer | None = None
+
+    @property
+    def position(self) -> float:
+        return self.seconds - self.left + (self.player.elapsed if self.player else 0.0)
+
+    def seek(self, seconds: float) -> None:
+        player = self.player
+        if player:
+            player.stop()
+        self.left = max(0.0, self.seconds - seconds)
+        if player:
+            player.start()
+
+    def close(self) -> None:
+        assert not self.closed
+        assert self.player is None, "closed while it is heard"
+        self.closed = True
 
 
 class FakePlayer:
     """Plays a sound in virtual time."""
 
-    def __init__(self, clock: Clock, sound: FakeSound, done: Callable[[], None] | None) -> None:
-        self.clock, self.sound, self.done = clock, sound, done
-        self.began = clock.seconds()
-        self.timer = clock.callLater(sound.left, self.over)
+    def __init__(self, clock: Clock, sound: FakeSound | Fader, done: Callable[[], None] | None) -> None:
+        self.fader = sound if isinstance(sound, Fader) else None
+        self.sound: FakeSound = sound.sound if isinstance(sound, Fader) else sound  # type: ignore[assignment]
+        self.clock, self.done = clock, done
+        self.start()
+
+    def start(self) -> None:
+        assert not self.sound.closed
+        self.began = self.clock.seconds()
+        self.timer = self.clock.callLater(self.sound.left, self.over)
         self.on = True
+        self.sound.player = self
+
+    @property
+    def elapsed(self) -> float:
+        return self.clock.seconds() - self.began
+
+    @property
+    def volume(self) -> int:
+        return self.fader.step if self.fader else 0
 
     def over(self) -> None:
         self.on = False
+        self.sound.player = None
         if self.done:
             self.done()
 
     def stop(self) -> None:
         if self.on:
             self.on = False
-            self.sound.left -= self.clock.seconds() - self.began
+            self.sound.left -= self.elapsed
+            self.sound.player = None
             self.timer.cancel()
 
 
@@ -64,8 +101,8 @@ class FakeMix:
 
     def play(self, sound: FakeSound, done: Callable[[], None] | None = None) -> FakePlayer:
         assert not self.closed
-        self.played.append(sound.spec)
         player = FakePlayer(self.media.clock, sound, done)
+        self.played.append(player.sound.spec)
         self.players.append(player)
         return player
 
@@ -129,8 +166,8 @@ class FakeLeg:
     def play(self, sound: FakeSound, done: Callable[[], None] | None = None) -> FakePlayer:
         assert not self.closed
         self.stop()
-        self.heard.append(sound.spec)
         player = FakePlayer(self.clock, sound, lambda: self._over(player, done))
+        self.heard.append(player.sound.spec)
         self.player = player
         return player
 
@@ -232,6 +269,7 @@ class FakeLibrary(Library):
 
     def __init__(self) -> None:
         self.pending: list[Callable[[], None]] = []
+        self.opened: list[FakeSound] = []  # what somebody named
         super().__init__(FakeSounds())  # type: ignore[arg-type]
         self.slow = False
 
@@ -245,6 +283,7 @@ class FakeLibrary(Library):
             except SoundError as error:
                 then(error)
             else:
+                self.opened.append(sound)
                 then(sound)
 
         if self.slow:

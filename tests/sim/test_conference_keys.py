@@ -281,7 +281,7 @@ def test_a_file_is_decoded_aside_and_what_has_changed_meanwhile_is_safe() -> Non
     ann.hang_up()
     bob.hang_up()
     world.library.decode()
-    assert [event.error for event in world.of(events.PlaybackEnded)] == ["sound 'broken.wav' cannot be read"]
+    assert not world.of(events.PlaybackStarted) + world.of(events.PlaybackEnded)
     world.assert_left(ann, bob)
 
 

@@ -16,7 +16,13 @@ MEMBER_COMMANDS = [
     *(f"flags {flag}" for flag in FLAGS),
     "kick",
     "playback a.wav",
+    "playback queue b.wav async",
+    "playback queue broken.wav",
     "playback stop",
+    "playback pause",
+    "playback resume",
+    "playback seek 1.5",
+    "playback volume -1",
     "admin",
     "deaf-mute",
 ]
@@ -24,7 +30,11 @@ CONFERENCE_COMMANDS = [
     "term",
     "playback b.wav",
     "playback broken.wav",
+    "playback queue a.wav",
     "playback stop",
+    "playback pause",
+    "playback resume",
+    "playback seek +1",
     *(f"flags {sign}{name}" for sign in "+-" for name in ("alone-snd", "vad", "cng", "agc")),
 ]
 STEPS = st.one_of(

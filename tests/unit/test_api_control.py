@@ -179,6 +179,23 @@ def test_a_command_that_takes_time_holds_the_next_one_back(clock: task.Clock) ->
     slow[1].callback(Said("nobody waits for this"))
 
 
+def test_who_waits_long_for_an_answer_sees_that_the_server_is_alive(clock: task.Clock) -> None:
+    """`playback` of a long file answers when it was played: `xconf ctl` once took the server for dead after 15 s."""
+    slow: Deferred[Said] = Deferred()
+    protocol, transport = connected(ControlFactory(lambda command: slow, clock))
+    protocol.dataReceived(b"playback long.wav\n")
+    clock.pump([1.0] * 21)
+    assert transport.value() == b"\n" * 4
+    slow.callback(Said("played"))
+    assert transport.value() == b"\n" * 4 + b"played\nOK\n"
+    assert clock.getDelayedCalls() == []
+    protocol.dataReceived(b"playback again.wav\n")
+    gone, _ = connected(ControlFactory(lambda command: Deferred(), clock))
+    gone.dataReceived(b"playback long.wav\n")
+    gone.connectionLost()
+    assert clock.getDelayedCalls() == []
+
+
 def test_nobody_else_may_open_the_socket(tmp_path: Path) -> None:
     from twisted.internet import reactor
 
@@ -289,4 +306,16 @@ def test_a_server_that_hangs_up_is_reported(tmp_path: Path) -> None:
             connection.shutdown(socket.SHUT_WR)
             with pytest.raises(ClientError, match="closed the connection"):
                 client.request("list")
+            connection.close()
+
+
+def test_signs_of_life_are_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "ctl.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with ControlClient(path) as client:
+            connection, _ = listener.accept()
+            connection.sendall(b'\n\n{"ok": true, "text": "played", "data": null}\n')
+            assert client.request("playback long.wav").text == "played"
             connection.close()

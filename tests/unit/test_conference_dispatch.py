@@ -95,7 +95,10 @@ def test_a_name_that_two_have_is_refused_with_their_uuids(world: World) -> None:
         ("3000 member ann vol-talk loud", "vol-talk: 'loud' is not like +1, -1 or 0"),
         ("3000 member ann set agc 1:2", "set: '1:2' is not like 600:100:3:20"),
         ("3000 member ann set colour red", "set: 'colour' cannot be set; there is agc"),
-        ("3000 playback", "playback needs an argument: playback FILE|tone_stream://… [async] | stop"),
+        (
+            "3000 playback",
+            "playback needs an argument: playback FILE|FOLDER|tone_stream://… [async] | queue SOUND [async] | stop",
+        ),
         ('3000 "', "no closing quotation"),
     ],
 )

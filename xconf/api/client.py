@@ -62,7 +62,7 @@ class ControlClient:
         words = command if isinstance(command, str) else list(command)
         try:
             self.socket.sendall(json.dumps({"command": words}).encode() + b"\n")
-            line = self.reader.readline()
+            line = self._line()
         except TimeoutError:
             raise ClientError(f"the server at {self.path} does not answer") from None
         except OSError as error:
@@ -72,6 +72,12 @@ class ControlClient:
         if not line.startswith(b"{"):
             raise ClientError(line.decode("utf-8", "replace").removeprefix("ERROR ").strip())
         return Reply(**json.loads(line))
+
+    def _line(self) -> bytes:
+        """Of the answer. An empty one says that the server is still at it."""
+        while (line := self.reader.readline()) == b"\n":
+            pass
+        return line
 
     def events(self) -> Iterator[dict[str, Any]]:
         """What is told after a reply that `follows`, for as long as the server runs."""

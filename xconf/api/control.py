@@ -27,6 +27,7 @@ from xconf.conference.turns import TurnTaker
 MAX_LINE = 16 << 10  # octets of a request
 MAX_CLIENTS, MAX_FOLLOWERS = 32, 8
 PATIENCE = 10.0  # seconds that a client may take to read an answer
+SIGN_OF_LIFE = 5.0  # seconds between two empty lines while a client waits for an answer
 
 
 class ControlError(Exception):
@@ -45,6 +46,7 @@ class ControlProtocol(LineReceiver):
         self.server = server
         self.impatience: IDelayedCall | None = None
         self.serving: Deferred[None] | None = None
+        self.sign: IDelayedCall | None = None
         self.following: Following | None = None
 
     def connectionMade(self) -> None:
@@ -58,6 +60,7 @@ class ControlProtocol(LineReceiver):
     def connectionLost(self, reason: object = None) -> None:
         self.server.clients.discard(self)
         self._be_patient()
+        self._no_sign()
         if self.following is not None:
             self.following.close()
 
@@ -68,16 +71,28 @@ class ControlProtocol(LineReceiver):
         if not serving.called:
             self.serving = serving
             super().pauseProducing()
+            self.sign = self.server.reactor.callLater(SIGN_OF_LIFE, self._show_life)
+
+    def _show_life(self) -> None:
+        """Who waits for something that takes its time shall not take us for dead."""
+        self.transport.write(b"\n")
+        self.sign = self.server.reactor.callLater(SIGN_OF_LIFE, self._show_life)
 
     async def _serve(self, line: bytes) -> None:
         reply = await answer(line, self.server.run, self.server.turns)
         self.serving = None
+        self._no_sign()
         if reply.feed is not None and self.connected and self.server.followers >= MAX_FOLLOWERS:
             reply = refused(f"{MAX_FOLLOWERS} already follow the events; end one of them", reply.as_json)
         if self.connected:
             self.transport.writeSequence(reply.parts)
             self._follow(reply)
             self._go_on()
+
+    def _no_sign(self) -> None:
+        if self.sign is not None:
+            self.sign.cancel()
+        self.sign = None
 
     def _follow(self, reply: Answer) -> None:
         if reply.feed is not None:

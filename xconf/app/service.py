@@ -29,14 +29,16 @@ from xconf.app.summary import how_to_dial
 from xconf.app.trace import trace
 from xconf.app.trunks import trunks_of, verification
 from xconf.app.version import VERSION
+from xconf.app.workers import SoundThreads
 from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
 from xconf.calls.names import Names, system_hosts, system_resolver
 from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
-from xconf.conference.dispatch import Result, in_turns
+from xconf.conference.dispatch import Result, final, in_turns
 from xconf.conference.events import TrunkChanged
-from xconf.conference.library import Library, Load, Loaded
+from xconf.conference.later import Later
+from xconf.conference.library import Library
 from xconf.conference.registry import MOST, Conferences
 from xconf.conference.turns import Turns
 from xconf.media.clock import TickClock
@@ -83,7 +85,9 @@ class Server(MultiService):
         self._ending = False
 
         self.media = MediaService(reactor, make_engine(settings))
-        self.conferences = make_conferences(reactor, self.media.engine, configuration)
+        self.sound_threads = SoundThreads(reactor, configuration.sounds)
+        library = Library(configuration.sounds, self.sound_threads.preparing.call)
+        self.conferences = make_conferences(reactor, self.media.engine, configuration, library)
         log_events(self.conferences.events)
         self.security = make_security(configuration)
         self.sip = make_sip(reactor, settings, self._sip_event, self.security)
@@ -101,7 +105,7 @@ class Server(MultiService):
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
         configuration.commands.add([*server_commands(self), event_command(self.conferences.events)])
         self.control = ControlService(configuration.socket, self.run, reactor)
-        for part in (self.media, self.sip, self.control):
+        for part in (self.media, self.sip, self.control, self.sound_threads):
             part.setServiceParent(self)
         self._certificates = CertificateWatch(reactor, self.security)
         self._collector = Collector(reactor, lambda: not len(self.calls))
@@ -113,11 +117,15 @@ class Server(MultiService):
         fields = {"trunk": state.name, "state": state.summary, "reachable": state.reachable, "error": state.error}
         self.conferences.events.publish(TrunkChanged, conference="", **fields)
 
-    def run(self, command: str | Sequence[str]) -> Turns[Result] | defer.Deferred[Result]:
+    def run(self, command: str | Sequence[str]) -> Turns[Result | defer.Deferred[Result]] | defer.Deferred[Result]:
         """A command of the management socket."""
         if command in ("reload", ["reload"]):
             return self.reload()
-        return in_turns(self.conferences, command)
+        return self._in_turns(command)
+
+    def _in_turns(self, command: str | Sequence[str]) -> Turns[Result | defer.Deferred[Result]]:
+        result = yield from in_turns(self.conferences, command)
+        return result if result.later is None else at_last(result.later)
 
     # Start and stop
 
@@ -213,7 +221,7 @@ class Server(MultiService):
             busy_median=float(np.median(busy)) if busy.size else 0.0,
             held={
                 "sip": self.sip.user_agent.sizes(),
-                "media": self.media.engine.sizes(),
+                "media": {**self.media.engine.sizes(), "streams": self.configuration.sounds.streams},
                 "conference": self.conferences.sizes(),
             },
         )
@@ -225,6 +233,7 @@ class Server(MultiService):
             **{f"calls.{name}": count for name, count in self.calls.counters.items()},
             **{f"media.{name}": count for name, count in (engine.counters + engine.receiver.counters).items()},
             **{f"rtcp.{name}": count for name, count in engine.reports.counters.items()},
+            **{f"sounds.{name}": count for name, count in self.configuration.sounds.counters.items()},
             "media.truncated": engine.ports.truncated,
             "media.unsent": engine.ports.unsent,
         }
@@ -234,6 +243,13 @@ class Server(MultiService):
 
     def trace_sip(self, on: bool) -> None:
         self.sip.trace = trace if on else None
+
+
+def at_last(later: Later) -> defer.Deferred[Result]:
+    """What a command has to say when that which it began is over."""
+    result: defer.Deferred[Result] = defer.Deferred()
+    later.then(lambda outcome: result.callback(final(outcome)))
+    return result
 
 
 def make_engine(settings: Settings) -> Engine:
@@ -271,14 +287,8 @@ def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None],
     return service
 
 
-def make_conferences(reactor: Any, engine: Engine, configuration: Configuration) -> Conferences:
+def make_conferences(reactor: Any, engine: Engine, configuration: Configuration, library: Library) -> Conferences:
     """No more than the engine has room for, with a call in each."""
-    library = Library(configuration.sounds, in_a_thread)
     limit = min(MOST, configuration.settings.sip.limits.calls + SPARE)
     its = configuration
     return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time)
-
-
-def in_a_thread(work: Load, done: Loaded) -> None:
-    """Decodes a sound file that somebody named, while the tick goes on."""
-    threads.deferToThread(work).addCallbacks(done, lambda failure: done(failure.value))

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, Protocol, TypeVar
 
+from xconf.conference.later import Later
 from xconf.conference.turns import Turns, finish
 
 Scope = Literal["member", "conference", "node"]
@@ -52,17 +53,6 @@ def _step(text: str) -> int:
 STEP = Argument("+N|-N|0", _step)
 
 
-def _sound(text: str) -> str:
-    # Playbacks never keep the one who asked for them waiting: `async` is understood, and the rule.
-    sound = text.removesuffix(" async").strip()
-    if not sound:
-        raise ValueError("name a sound, or stop")
-    return sound
-
-
-SOUND = Argument("FILE|tone_stream://… [async] | stop", _sound)
-
-
 def one_of(*words: str) -> Argument:
     """An argument that is one of some words."""
 
@@ -89,11 +79,15 @@ class Feed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a command has to say: text for people, data for programs (what JSON can say)."""
+    """What a command has to say: text for people, data for programs (what JSON can say).
+
+    later: what it says when that which it began is over; who has time waits for that.
+    """
 
     text: str
     data: Any = None
     feed: Feed | None = None
+    later: Later | None = None
 
 
 Answer = Reply | str | None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from xconf.conference import events
 from xconf.conference.controls import Controls
-from xconf.conference.errors import CommandError
+from xconf.conference.deck import Deck
 from xconf.conference.interfaces import Call, Clock, Media, Timer
 from xconf.conference.library import Library
 from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
@@ -21,7 +21,7 @@ from xconf.conference.slot import Slot
 from xconf.conference.stream import Stream
 from xconf.conference.turns import LOOKS
 from xconf.media.catalogue import usual
-from xconf.media.sources import Sound, SoundError
+from xconf.media.sources import Recorded, SoundError
 
 if TYPE_CHECKING:
     from xconf.media.plane import Player
@@ -80,13 +80,13 @@ class Conference:
         self.defaults = Defaults(profile.vad.enable, profile.vad.level, profile.agc.enable, profile.agc.settings)
         self.alone_sound = profile.alone_sound
         self.comfort_noise = profile.cng.enable
-        self.playing = ""  # what is played back to all
         self.ending = ""  # why it ends, once it does
         self.expected_until = self.started_at + SETUP
         self._house = house
         self._owner = owner
         self._closed = False
         self._playback = Slot(self.mix)
+        self.deck = Deck(self.fetch, self._playback.start, self._playback.stop, self.publish, changed=self._settle)
         self._tone = Slot(self.mix)
         self._music: Player | None = None
         self._alone: Member | None = None  # who has been told that nobody else is here
@@ -148,6 +148,7 @@ class Conference:
         if self.empty and self.ending:
             self._close()
         elif self.empty:
+            self.deck.stop()
             self._wait_for_members()
 
     @property
@@ -166,7 +167,7 @@ class Conference:
 
     # What they hear
 
-    def sound(self, spec: str, *, loop: bool = False) -> Sound | None:
+    def sound(self, spec: str, *, loop: bool = False) -> Recorded | None:
         """A prompt of the profile, or None: there is none, or it cannot be had (which is logged)."""
         try:
             return self._house.library.open(spec, self.profile, loop=loop) if spec else None
@@ -174,45 +175,14 @@ class Conference:
             log.warning("%s: %s", self.name, error)
             return None
 
-    def fetch(self, spec: str, then: Callable[[Sound | SoundError], None]) -> None:
+    def fetch(self, spec: str, then: Callable[[Recorded | SoundError], None]) -> None:
         """Any sound, when it is ready. Raises SoundError."""
         self._house.library.fetch(spec, self.profile, then)
 
-    def play(self, spec: str) -> None:
-        """Play to all, in place of what was played before. Raises CommandError."""
-        if not self.members:
-            raise CommandError(f"nobody is in {self.name}")
-        try:
-            self.fetch(spec, lambda sound: self._play(spec, sound))
-        except SoundError as error:
-            raise CommandError(str(error)) from None
-
-    def _play(self, spec: str, sound: Sound | SoundError) -> None:
-        if isinstance(sound, SoundError):
-            self._playback_ended(spec, error=str(sound))
-        elif self.members and not self.ending:
-            self.stop_playback()
-            self.playing = spec
-            self.publish(events.PlaybackStarted, member="", sound=spec)
-            self._playback.start(sound, self._played)
-            self._settle()
-
-    def _played(self) -> None:
-        spec, self.playing = self.playing, ""
-        self._playback_ended(spec)
-        self._settle()
-
-    def stop_playback(self) -> bool:
-        """Whether there was one."""
-        stopped = self._playback.stop()
-        if stopped:
-            spec, self.playing = self.playing, ""
-            self._playback_ended(spec, stopped=True)
-            self._settle()
-        return stopped
-
-    def _playback_ended(self, spec: str, *, stopped: bool = False, error: str = "") -> None:
-        self.publish(events.PlaybackEnded, member="", sound=spec, stopped=stopped, error=error)
+    @property
+    def playing(self) -> str:
+        """What is played back to all, or empty."""
+        return self.deck.playing
 
     def _play_tone(self, spec: str) -> None:
         # Of a rush of callers one tone is heard, not hundreds on top of one another.
@@ -323,7 +293,7 @@ class Conference:
         self.ending = self.ending or reason
         self._owner.ending(self)
         self._stop_timer()
-        self.stop_playback()
+        self.deck.stop()
         self._tone.stop()
         self._settle()
 

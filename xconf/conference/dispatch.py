@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xconf.conference import management
 from xconf.conference.commands import Command, Feed, Reply, Table, commands_of, load_folder
 from xconf.conference.errors import CommandError, near
+from xconf.conference.later import Later
 from xconf.conference.member import Member, Stage
 from xconf.conference.turns import LOOKS, Turns, each, finish
 
@@ -31,6 +32,7 @@ class Result:
     data: Any = None
     ok: bool = True
     feed: Feed | None = None
+    later: Later | None = None  # what it says when that which it began is over
 
 
 def load_table(folders: Iterable[Path]) -> Table:
@@ -54,7 +56,14 @@ def in_turns(node: Conferences, line: str | Sequence[str]) -> Turns[Result]:
         reply = yield from _run(node, _words(line))
     except CommandError as error:
         return Result(str(error), ok=False)
-    return Result(reply.text, reply.data, feed=reply.feed)
+    return Result(reply.text, reply.data, feed=reply.feed, later=reply.later)
+
+
+def final(outcome: Reply | CommandError) -> Result:
+    """What a command said at last."""
+    if isinstance(outcome, CommandError):
+        return Result(str(outcome), ok=False)
+    return Result(outcome.text, outcome.data)
 
 
 def _words(line: str | Sequence[str]) -> list[str]:

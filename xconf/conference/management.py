@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from xconf.conference.commands import SOUND, Argument, Command, Reply, command, one_of
+from xconf.conference.commands import Argument, Command, Reply, command, one_of
 from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS, parse_flags
 from xconf.conference.member import Reason
 from xconf.conference.profile import parse_agc
@@ -76,15 +76,6 @@ def show(conference: Conference, what: str) -> Turns[Reply]:
     members = conference.members if what == "members" else conference.waiting
     rows = yield from each(tuple(members.values()), member_row)
     return (yield from table(rows, "no members" if what == "members" else "no callers wait"))
-
-
-@command("playback", scope="conference", argument=SOUND)
-def play_to_all(conference: Conference, sound: str) -> str:
-    """Plays a sound to all, or stops what is played."""
-    if sound == "stop":
-        return "stopped" if conference.stop_playback() else "nothing was played"
-    conference.play(sound)
-    return f"playing {sound}"
 
 
 @command("flags", scope="conference", argument=_CONFERENCE_FLAGS)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from xconf.conference import events
 from xconf.conference.announcer import Announcer
 from xconf.conference.controls import DIGITS, Action, Controls
+from xconf.conference.deck import Deck
 from xconf.conference.digits import Collector
 from xconf.conference.errors import CommandError
 from xconf.conference.interfaces import Call, Timer
 from xconf.conference.pin import PinMenu
 from xconf.conference.settings import Settings
-from xconf.media.sources import Sound, SoundError
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
@@ -64,8 +64,10 @@ class Member:
         self.joined_at = conference.clock.seconds()
         self.admitted = False
         self.talking = False
-        self.playing = ""  # what is played back to it
         self.announcer = Announcer(self.leg, conference.sound)
+        self.deck = Deck(
+            conference.fetch, self.announcer.play, self.announcer.stop_playback, conference.publish, self.id
+        )
         self._collector = Collector(conference.clock, self._controls(), conference.profile.digit_timeout, self._run)
         self._menu: PinMenu | None = None
         self._hash_until = 0.0  # a # until then still belongs to the PIN
@@ -271,42 +273,14 @@ class Member:
         if self.stage is not Stage.IN:
             raise CommandError(f"{self.id} is not in the conference: {self.stage}")
 
-    def play(self, spec: str) -> None:
-        """Play to this member alone, in place of what it played before. Raises CommandError."""
-        self.require_in()
-
-        def ready(sound: Sound | SoundError) -> None:
-            if self.stage is Stage.IN:
-                self._play(spec, sound)
-
-        try:
-            self.conference.fetch(spec, ready)
-        except SoundError as error:
-            raise CommandError(str(error)) from None
-
-    def _play(self, spec: str, sound: Sound | SoundError) -> None:
-        if isinstance(sound, SoundError):
-            self._playback_ended(spec, error=str(sound))
-            return
-        self.stop_playback()
-        self.playing = spec
-        self.conference.publish(events.PlaybackStarted, member=self.id, sound=spec)
-        self.announcer.play(sound, self._played)
-
-    def _played(self) -> None:
-        spec, self.playing = self.playing, ""
-        self._playback_ended(spec)
+    @property
+    def playing(self) -> str:
+        """What is played back to it, or empty."""
+        return self.deck.playing
 
     def stop_playback(self) -> bool:
         """Whether there was one."""
-        stopped = self.announcer.stop_playback()
-        if stopped:
-            spec, self.playing = self.playing, ""
-            self._playback_ended(spec, stopped=True)
-        return stopped
-
-    def _playback_ended(self, spec: str, *, stopped: bool = False, error: str = "") -> None:
-        self.conference.publish(events.PlaybackEnded, member=self.id, sound=spec, stopped=stopped, error=error)
+        return self.deck.stop()
 
     def _announce(self, topic: str, what: str) -> None:
         if self.stage is Stage.IN:
