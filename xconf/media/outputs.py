@@ -28,10 +28,18 @@ Ints = npt.NDArray[np.int64]
 Key = tuple[int, int, int, int]  # source, time line, payload type, gain step
 
 
+def source_shift(clock: int, ptime: int) -> int:
+    """How far the SSRC is from its time line's base: packets of other clock rates and lengths are other sources, for numbers
+    or timestamps leap where a call changes from one to the other (RFC 7160, section 4).
+    """
+    return clock // 1000 << 6 | ptime
+
+
 class Timelines:
     """RTP time lines: one per conference, so that its packets are the same for all who listen.
 
-    sequence = base + tick; timestamp = base + tick * samples of a tick. Every base is random (RFC 3550, 5.1).
+    sequence = base + number of the packet; timestamp = base + samples before it; SSRC = base + `source_shift`. Every base
+    is random (RFC 3550, 5.1).
     """
 
     def __init__(self, capacity: int, rng: np.random.Generator) -> None:
@@ -50,6 +58,10 @@ class Timelines:
 
     def close(self, row: int) -> None:
         self._rows.give(row)
+
+    def sources(self, lines: Ints, shift: int | Ints) -> npt.NDArray[np.uint32]:
+        """The SSRCs of those lines, see `source_shift`."""
+        return self.ssrc[lines] + np.asarray(shift, np.uint32)
 
     def rtp_time(self, row: int, tick: int, rate: int) -> int:
         """The RTP timestamp of a tick, at the codec's clock rate."""
@@ -72,6 +84,7 @@ class Bank:
         self._pace = Pace(ptime, codec.rate * codec.channels // 1000, capacity)
         self._encoder = codec.encoder()
         self._step = codec.clock * ptime // 1000
+        self._source_shift = source_shift(codec.clock, ptime)
         # Of a packet time below the tick's there are several packets a tick; each has a beat of its own.
         self._packets = np.zeros((self._pace.parts, capacity, HEADER + codec.room(ptime)), np.uint8)
         self._iov = np.zeros((self._pace.parts, capacity), IOVEC)
@@ -193,7 +206,7 @@ class Bank:
         header[:, 0:2] = sequence.astype(">u2").view(np.uint8).reshape(-1, 2)
         stamp = timelines.timestamp[line] + number * self._step
         header[:, 2:6] = (stamp & 0xFFFFFFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
-        header[:, 6:10] = timelines.ssrc[line].astype(">u4").view(np.uint8).reshape(-1, 4)
+        header[:, 6:10] = timelines.sources(line, self._source_shift).astype(">u4").view(np.uint8).reshape(-1, 4)
         payloads, lengths = self._encoder.encode(rows, sound)
         packets = self._packets[part]
         packets[rows, 2:HEADER] = header

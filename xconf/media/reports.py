@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from xconf.media.outputs import Timelines
+from xconf.media.outputs import Timelines, source_shift
 from xconf.media.receive import NEVER, Receiver
 from xconf.rtp.batch import Batch
 from xconf.rtp.ports import MediaPorts, sockaddr, source_key
@@ -45,6 +45,7 @@ class Reports:
         self._names = np.zeros((capacity, 16), np.uint8)  # sockaddr of its RTCP
         self._port = np.zeros(capacity, np.int64)
         self._sends = np.zeros(capacity, bool)
+        self._shift = np.zeros(capacity, np.int64)  # see source_shift
         self._clock = np.zeros(capacity, np.int64)  # Hz, of RTP timestamps
         self._ptime = np.full(capacity, _TICK_MS)
         self._octets = np.zeros(capacity, np.int64)  # of the payload of one tick
@@ -103,6 +104,7 @@ class Reports:
         self._port[row], self._sends[row] = leg.port.index, media.sends
         self._clock[row], self._octets[row] = media.codec.clock, media.codec.room(_TICK_MS)
         self._ptime[row] = media.ptime
+        self._shift[row] = source_shift(media.codec.clock, media.ptime)
         self._drop_key(row)
         remote = media.remote_rtcp if latched == media.remote else (latched[0], latched[1] + 1)
         self._names[row] = 0  # nowhere: there is no port after the last one
@@ -124,7 +126,7 @@ class Reports:
         for value in set(shape.tolist()):
             rows = due[shape == value]
             packets = compose(
-                self._timelines.ssrc[self._timeline[rows]].astype(np.int64),
+                self._timelines.sources(self._timeline[rows], self._shift[rows]).astype(np.int64),
                 self._cname,
                 sent=self._sent(rows, tick, wall) if value & 2 else None,
                 blocks=self._blocks(rows, receiver, tick) if value & 1 else None,
@@ -170,7 +172,8 @@ class Reports:
         if self._placed.pop(leg.row, None) is None:
             return
         self._drop_key(leg.row)
-        self._byes.append((leg.port.index, self._names[leg.row].copy(), int(self._timelines.ssrc[leg.timeline])))
+        ssrc = int(self._timelines.sources(np.array([leg.timeline]), self._shift[[leg.row]])[0])
+        self._byes.append((leg.port.index, self._names[leg.row].copy(), ssrc))
 
     def say_bye(self, ports: MediaPorts, limit: int = BYES) -> None:
         """Tell up to so many phones that their call is over; when thousands hang up at once it takes some ticks."""
