@@ -56,6 +56,7 @@ PROFILES = {
         "ptime": 40,
         "codecs": ["pcma", "opus", "l16/16000/2", "g722"],
     },
+    "relay": {"inherit": "default", "sample_rate": 16000, "codecs": ["opus"], "transcoding": False},
     "short": {"inherit": "default", "conference_term_timer": 1},
     "noisy": {"inherit": "default", "member_kicked": "tone_stream://%(500,0,440)"},
 }
@@ -77,6 +78,7 @@ class Rules:
             r"40\d\d": Route("3000", "default"),
             r"16\d\d": Route("1600", "wide", {"speaker": True}),
             r"17\d\d": Route("1700", "stereo", {"speaker": True}),
+            r"18\d\d": Route("1800", "relay", {"speaker": True}),
             r"70\d\d": Route("7000", "short", {"speaker": True}),
             r"80\d\d": Route("8000", "noisy", {"speaker": True}),
             r"9\d*#": Route("nine", "default", {"speaker": True}),

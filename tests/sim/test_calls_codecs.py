@@ -173,6 +173,29 @@ def test_a_codec_that_changes_in_the_call(office: Office) -> None:
     assert not office.faults
 
 
+def test_without_transcoding_packets_are_passed_on_as_they_came(office: Office) -> None:
+    ann, bob = office.phone("127.0.0.2"), office.phone("127.0.0.3")
+    ann.call("1800", offer(ann, "0 107 101"))
+    bob.call("1800", offer(bob, "107 0 101"))
+    assert answered(ann).formats[0] == answered(bob).formats[0] == "107"
+    encoder = codec_of(Format("opus", 48000, 2), 16000, 1).encoder()
+    office.run(4)  # prompts are over
+    sent: list[bytes] = []
+    for number in range(50):
+        wave = (8000 * np.sin(2 * np.pi * 703.7 * (np.arange(320) + 320 * number) / 16000)).astype(np.int16)
+        payloads, lengths = encoder.encode(np.zeros(1, np.int64), wave[None])
+        assert lengths is not None
+        sent.append(payloads[0, : lengths[0]].tobytes())
+        ann.send(107, 960 * number, sent[-1])
+        office.run(0.02)
+    heard = [packet[12:] for packet in bob.packets[-30:]]
+    assert heard == sent[(at := sent.index(heard[0])) : at + 30]
+    plain = office.phone("127.0.0.4")
+    plain.dial("1800", offer(plain, "0 101"))
+    office.run(0.1)
+    assert plain.refusal is not None and plain.refusal.status == 488
+
+
 def test_an_offer_of_nothing_that_the_conference_takes_is_refused(office: Office) -> None:
     phone = office.phone()
     phone.dial("3000", offer(phone, "107 9 101"))

@@ -73,6 +73,7 @@ class Conference:
         self.clock = house.clock
         self.mix = house.media.create_mix(profile.sample_rate, profile.channels)
         self.codecs = profile.codecs or usual(profile.sample_rate)
+        self.mix.passing = not profile.transcoding
         self.started_at = house.clock.seconds()
         self.members: dict[str, Member] = {}
         self.waiting: dict[str, Member] = {}  # in the PIN menu

@@ -13,8 +13,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from xconf.conference.errors import ConfigError, near
-from xconf.media.catalogue import NAMES, missing
+from xconf.media.catalogue import NAMES, missing, rate_of
 from xconf.media.leg import Agc
+from xconf.media.pace import TICK
 
 MAX_LEVEL = 1800  # of a voice detector's threshold, and of an automatic gain's target
 MAX_NOISE = 10_000
@@ -116,10 +117,6 @@ class Profile(Keys, frozen=True):
     member_speaker: Spec = "speaker.wav"
     member_unspeaker: Spec = "unspeaker.wav"
 
-    def __post_init__(self) -> None:
-        if not self.transcoding:
-            raise ValueError("transcoding can only be true: calls of all codecs are mixed")
-
     def sounds(self) -> dict[str, str]:
         """The sounds that this profile plays: key -> file or tone."""
         return {key: spec for key in SOUNDS if (spec := getattr(self, key))}
@@ -178,6 +175,18 @@ def check(name: str, profile: Profile) -> None:
         raise ConfigError(("profiles", name, "user_pin"), "is also the admin_pin; they must differ")
     if fault := _codecs_fault(profile.codecs):
         raise ConfigError(("profiles", name, "codecs"), fault)
+    if not profile.transcoding and (fault := _passing_fault(profile)):
+        raise ConfigError(("profiles", name, "transcoding"), fault)
+
+
+def _passing_fault(profile: Profile) -> str | None:
+    """What keeps a conference from passing on what it gets."""
+    if len(profile.codecs) != 1:
+        return "is false, so codecs must name the one codec that calls may have, like [opus]"
+    rate = rate_of(profile.codecs[0])
+    if rate not in (None, profile.sample_rate):
+        return f"is false, so sample_rate must be that of {profile.codecs[0]}, {rate}"
+    return None if profile.ptime == TICK else f"is false, so ptime must be {TICK}"
 
 
 def _codecs_fault(codecs: tuple[str, ...]) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from xconf.media import opus_parameters
 from xconf.media.codecs import LINEAR, PCMA, PCMU, Codec, CodecMissing
-from xconf.media.g722 import G722
+from xconf.media.g722 import G722, RATE
 from xconf.media.opus import Opus
 from xconf.media.pace import PTIMES
 from xconf.rtp.batch import WIDTH
@@ -40,6 +40,13 @@ def usual(rate: int) -> tuple[str, ...]:
     linear = [f"l16/{wide}" for wide in (rate, 16000, 8000) if wide <= rate]
     wide = [name for name in ("opus", "g722") if missing(name) is None]
     return tuple(dict.fromkeys([*wide, *linear, "pcmu", "pcma"]))
+
+
+def rate_of(name: str) -> int | None:
+    """The rate of a codec's sound in Hz; None: it has that of the conference."""
+    if name == "opus":
+        return None
+    return RATE if name == "g722" else _FIXED[name].rate
 
 
 def formats(names: Iterable[str], rate: int, channels: int) -> list[Format]:

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.media.codecs import Codec, Packet, SampleCodec, Samples
+from xconf.media.passing import LOST, Passed
 from xconf.media.voices import VoiceGroup
 from xconf.rtp.batch import Batch
+from xconf.rtp.jitter import DROPPED
 from xconf.rtp.packet import Headers, distance
 
 Ints = npt.NDArray[np.int64]
@@ -26,6 +28,7 @@ class _Decoded:
     timestamp: int
     sound: Samples
     age: float
+    passed: Passed | None = None  # what is to be passed on of it, if anything
 
 
 class Kind:
@@ -106,13 +109,22 @@ class Kind:
             return []
         self._counters["recovered"] += max(0, len(stretches) - 1)
         age = float(batch.age[at])
-        return [_Decoded(voice, timestamp, sound, age) for timestamp, sound in stretches if self._fits(len(sound))]
+        decoded = [_Decoded(voice, timestamp, sound, age) for timestamp, sound in stretches if self._fits(len(sound))]
+        if self.group.passes(voice):
+            for each in decoded:
+                itself = each.timestamp == packet.timestamp
+                if len(each.sound) == self.group.jitter.frame:
+                    each.passed = Passed(self.codec.name, payload) if itself else LOST
+        return decoded
 
     def _insert(self, decoded: list[_Decoded]) -> None:
         """Stretches of one length."""
-        self.group.jitter.insert(
+        places = self.group.jitter.insert(
             np.array([each.voice for each in decoded], np.int64),
             np.array([each.timestamp for each in decoded], np.int64),
             np.stack([each.sound for each in decoded]),
             np.array([each.age for each in decoded]),
         )
+        for each, place in zip(decoded, places.tolist(), strict=True):
+            if each.passed is not None and place != DROPPED:
+                self.group.keep(each.voice, place, each.passed)

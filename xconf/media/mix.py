@@ -29,6 +29,16 @@ class Mix:
         return self.plane.channels
 
     @property
+    def passing(self) -> bool:
+        """Without transcoding: who speaks alone is passed on as he was encoded."""
+        return self.row in self.plane.voices.passing
+
+    @passing.setter
+    def passing(self, on: bool) -> None:
+        passing = self.plane.voices.passing
+        passing.add(self.row) if on else passing.discard(self.row)
+
+    @property
     def comfort_noise(self) -> int:
         """Mean absolute sample of the noise heard while nobody speaks; 0 = none."""
         return self._noise

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from xconf.media.codecs import Codec
+from xconf.media.codecs import Codec, Octets
 from xconf.media.levels import scale, step_gain
 from xconf.media.pace import Pace
+from xconf.media.passing import LOST, Relay
 from xconf.media.pauses import Pauses
 from xconf.media.plane import Plane
 from xconf.media.resample import Resamplers, with_channels
@@ -63,9 +65,14 @@ class Timelines:
         """The SSRCs of those lines, see `source_shift`."""
         return self.ssrc[lines] + np.asarray(shift, np.uint32)
 
-    def rtp_time(self, row: int, tick: int, rate: int) -> int:
-        """The RTP timestamp of a tick, at the codec's clock rate."""
-        return (int(self.timestamp[row]) + tick * (rate // 50)) & 0xFFFFFFFF
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Which packets of its time lines a tick brings: of several in a tick the part-th, with that number."""
+
+    part: int
+    number: int
+    timelines: Timelines
 
 
 class Bank:
@@ -83,6 +90,8 @@ class Bank:
         self._resamplers = Resamplers(plane.rate, codec.rate, capacity, codec.channels)
         self._pace = Pace(ptime, codec.rate * codec.channels // 1000, capacity)
         self._encoder = codec.encoder()
+        # Packets of 20 ms alone are passed on; and of codecs without a state the same octets come out anyhow.
+        self._relay = Relay(self._encoder) if ptime == 20 and codec.decoder() is not None else None
         self._step = codec.clock * ptime // 1000
         self._source_shift = source_shift(codec.clock, ptime)
         # Of a packet time below the tick's there are several packets a tick; each has a beat of its own.
@@ -134,8 +143,9 @@ class Bank:
             self._users[row] = key, users - 1
             return
         del self._users[row], self._rows_by_key[key]
-        for state in (self._resamplers, self._pace, self._encoder):
-            state.drop(row)
+        for state in (self._resamplers, self._pace, self._encoder, self._relay):
+            if state is not None:
+                state.drop(row)
         self._rows.give(row)
         self._active = None
 
@@ -166,50 +176,65 @@ class Bank:
         number = self._pace.first(tick)
         beats: list[Beat] = []
         for part, sound in enumerate(self._pace.cut(rows, frames, tick)):
+            place = _Place(part, number + part, timelines)
             if self._pauses is None:
-                self._fill(part, rows, sound, timelines, number + part)
+                self._fill(rows, sound, place)
                 beats.append(self._beats[part])
             else:
-                lines = self._fill_some(self._pauses, part, rows, sound, timelines, number + part)
-                beats += [self._beat_of(line, part) for line in lines]
+                beats += [self._beat_of(line, part) for line in self._fill_some(self._pauses, rows, sound, place)]
         return beats
 
-    def _fill_some(
-        self, pauses: Pauses, part: int, rows: Ints, sound: Samples, timelines: Timelines, number: int
-    ) -> set[int]:
-        """Packet `number` of the time lines that have something to say; returns these."""
+    def _fill_some(self, pauses: Pauses, rows: Ints, sound: Samples, place: _Place) -> set[int]:
+        """Packets of the time lines that have something to say; returns these."""
         silent: npt.NDArray[np.bool_] = np.logical_not(sound.any(axis=1))
         sent, first = pauses.choose(self._timeline[rows], silent)
         if not sent.any():
             return set()
-        self._packets[part, rows[sent], 1] &= ~_MARKER & 0xFF
-        self._packets[part, rows[first], 1] |= _MARKER
-        self._fill(part, rows[sent], sound[sent], timelines, number, pauses.left_out)
+        self._packets[place.part, rows[sent], 1] &= ~_MARKER & 0xFF
+        self._packets[place.part, rows[first], 1] |= _MARKER
+        self._fill(rows[sent], sound[sent], place)
         return set(self._timeline[rows[sent]].tolist())
 
-    def _fill(
-        self,
-        part: int,
-        rows: Ints,
-        sound: Samples,
-        timelines: Timelines,
-        number: int,
-        left_out: npt.NDArray[np.int64] | None = None,
-    ) -> None:
-        """Packet `number` of the rows' time lines. left_out: packets of each that were not sent."""
-        self._counters["encoded"] += len(rows)
+    def _fill(self, rows: Ints, sound: Samples, place: _Place) -> None:
+        """A packet of each row."""
+        if self._relay is not None:
+            passed = self._pass_on(self._relay, rows, sound, place)
+            if passed:
+                kept = [at for at in range(len(rows)) if at not in passed]
+                rows, sound = rows[kept], sound[kept]
+            self._relay.encoded(rows)
+        if len(rows):
+            self._counters["encoded"] += len(rows)
+            self._write(rows, *self._encoder.encode(rows, sound), place)
+
+    def _pass_on(self, relay: Relay, rows: Ints, sound: Samples, place: _Place) -> set[int]:
+        """What is passed on as it came; which of the rows these are. Of a lost packet the one before goes out once more."""
+        done: set[int] = set()
+        for at, row in enumerate(rows.tolist() if self._plane.passed else ()):
+            found = self._plane.passed.get(int(self._source[row]))
+            if found is None or self._gain[row] != 1.0 or (found is not LOST and found.codec != self.codec.name):
+                continue
+            relay.passed(row, sound[at])
+            done.add(at)
+            if found is not LOST:
+                self._counters["passed"] += 1
+                payload = np.frombuffer(found.payload, np.uint8)[None]
+                self._write(rows[at : at + 1], payload, np.array([payload.shape[1]]), place)
+        return done
+
+    def _write(self, rows: Ints, payloads: Octets, lengths: Ints | None, place: _Place) -> None:
         line = self._timeline[rows]
+        timelines, number = place.timelines, place.number
         sequence = timelines.sequence[line] + number
-        if left_out is not None:
-            sequence -= left_out[line]
+        if self._pauses is not None:
+            sequence -= self._pauses.left_out[line]
         header = np.empty((len(rows), 10), np.uint8)
         header[:, 0:2] = sequence.astype(">u2").view(np.uint8).reshape(-1, 2)
         stamp = timelines.timestamp[line] + number * self._step
         header[:, 2:6] = (stamp & 0xFFFFFFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
         header[:, 6:10] = timelines.sources(line, self._source_shift).astype(">u4").view(np.uint8).reshape(-1, 4)
-        payloads, lengths = self._encoder.encode(rows, sound)
-        packets = self._packets[part]
+        packets = self._packets[place.part]
         packets[rows, 2:HEADER] = header
-        packets[rows, HEADER:] = payloads
+        packets[rows, HEADER : HEADER + payloads.shape[1]] = payloads
         if lengths is not None:
-            self._iov["length"][part, rows] = HEADER + lengths
+            self._iov["length"][place.part, rows] = HEADER + lengths

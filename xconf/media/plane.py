@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.media.levels import saturate
+from xconf.media.passing import Passed
 from xconf.media.resample import with_channels
 from xconf.media.rows import Rows
 from xconf.media.sources import Sound
@@ -71,6 +72,8 @@ class Plane:
         self.pcm = np.zeros((sources, self.samples), np.int16)
         self._noise_level = np.zeros(sources, np.float32)
         self._loud = np.zeros(sources, bool)
+        self.passed: dict[int, Passed] = {}
+        """Mixes of which not the sound but the one speaker's packet is sent in this tick."""
         self.quiet = np.zeros(sources, bool)
         """Mixes in which nobody speaks and nothing is played: what is heard of them is comfort noise, if anything."""
         self._noise = self._make_noise(rng)
@@ -109,6 +112,7 @@ class Plane:
         for player in [p for p in self._players if p.mix == row]:
             player.stop()
         self._mixes.discard(row)
+        self.voices.passing.discard(row)
         self._mix_rows = None
         self.give(row)
 
@@ -157,10 +161,23 @@ class Plane:
             mixes, total = self._mix_in(into, mixes, total)
         self._fill_quiet(mixes, tick)
         self.pcm[mixes] = saturate(total)
+        self.passed.clear()
+        if self.voices.passing:
+            self._pass_on(voices, mix, first, {mix for mix, _ in into})
         if len(voices):
             mine = total[np.searchsorted(mixes, mix)] - frames
             self.pcm[self.voices.minus[voices]] = saturate(mine)
         return changed, over
+
+    def _pass_on(self, voices: Ints, mix: Ints, first: Ints, played_into: set[int]) -> None:
+        """Mixes without transcoding in which one alone speaks, and nothing is played. first: where each mix's voices begin."""
+        alone = np.diff(np.append(first, len(voices))) == 1
+        for at in first[alone].tolist():
+            row = int(mix[at])
+            if row in self.voices.passing and row not in played_into:
+                packet = self.voices.passed(int(voices[at]))
+                if packet is not None:
+                    self.passed[row] = packet
 
     def _read_players(self) -> tuple[list[Player], list[tuple[int, Samples]]]:
         """Players that are over, freed, and the frames of those that are mixed in. One that fails is over."""

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, splice
 from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, scale
+from xconf.media.passing import LOST, Passed, Payloads
 from xconf.media.resample import Resamplers, with_channels
 from xconf.media.rows import Rows
 from xconf.rtp.jitter import IDLE, JitterBuffers
@@ -26,20 +27,38 @@ Heard = tuple[int, int, int]
 class VoiceGroup:
     """The voices whose sound comes in one way, in conferences of a given rate and number of channels."""
 
-    def __init__(self, heard: Heard, rate: int, channels: int, mute: npt.NDArray[np.bool_]) -> None:
-        capacity = len(mute)
+    def __init__(self, heard: Heard, owner: Voices) -> None:
+        capacity = len(owner.mute)
         codec_rate, clock, self._channels = heard
-        self.mute = mute
+        self._owner = owner
         self.jitter = JitterBuffers(capacity, codec_rate, clock, self._channels)
         self.members: set[int] = set()
-        self._wanted_channels = channels
-        self._resamplers = Resamplers(codec_rate, rate, capacity, self._channels)
+        self._resamplers = Resamplers(codec_rate, owner.rate, capacity, self._channels)
         self._recent = np.zeros((capacity, 2, self.jitter.frame), np.int16)  # the last two frames that were there
         self._turn = np.zeros(capacity, np.int64)
         self._tries = np.zeros(capacity, np.int64)
         self._concealed = np.full(capacity, FADE_FRAMES)
         self._rate = codec_rate
         self._order: Ints | None = None
+        self._payloads = Payloads(self.jitter.frame)
+
+    @property
+    def mute(self) -> Bools:
+        """Who is muted, of all voices."""
+        return self._owner.mute
+
+    def passes(self, voice: int) -> bool:
+        """Whether its packets are to be kept, to be passed on."""
+        return int(self._owner.mix[voice]) in self._owner.passing
+
+    def keep(self, voice: int, position: int, packet: Passed) -> None:
+        """A packet of 20 ms whose sound is at that position."""
+        self._payloads.keep(voice, position, packet)
+
+    def passed(self, voice: int) -> Passed | None:
+        """What is passed on of a voice whose frame was just read; None: it has to be encoded."""
+        packet = self._payloads.due(voice, self.jitter.taken(voice))
+        return LOST if packet is None and self._concealed[voice] else packet
 
     def add(self, voice: int) -> None:
         self.members.add(voice)
@@ -49,6 +68,7 @@ class VoiceGroup:
 
     def remove(self, voice: int) -> None:
         self.members.discard(voice)
+        self._payloads.drop(voice)
         self._resamplers.drop(voice)
         self._order = None
 
@@ -67,7 +87,7 @@ class VoiceGroup:
         good = voices[there]
         self._recent[good, self._turn[good]] = frames[there]
         self._turn[good] ^= 1
-        frames = with_channels(self._resamplers.run(voices, frames), self._channels, self._wanted_channels)
+        frames = with_channels(self._resamplers.run(voices, frames), self._channels, self._owner.channels)
         return voices, frames, self.jitter.held[voices] < IDLE
 
     def _mend(self, voices: Ints, frames: Samples, there: Bools, speaking: Bools) -> None:
@@ -118,13 +138,15 @@ class Voices:
     """All voices of one plane. Columns are set by their legs; `speaking` is what the last tick found."""
 
     def __init__(self, rate: int, channels: int, capacity: int) -> None:
-        self._rate, self._channels = rate, channels
+        self.rate, self.channels = rate, channels
         self._rows = Rows(capacity, "speakers")
         self.groups: dict[Heard, VoiceGroup] = {}
+        self._group_of: dict[int, VoiceGroup] = {}  # by voice
         self.mix = np.full(capacity, -1, np.int64)  # source row of the conference's mix, -1: none
         self.minus = np.zeros(capacity, np.int64)  # source row of the mix without this voice
         self.leg = np.zeros(capacity, np.int64)
         self.mute = np.zeros(capacity, bool)
+        self.passing: set[int] = set()  # mixes whose voices' packets are kept, to be passed on
         self.gain = np.ones(capacity, np.float32)
         self.threshold = np.zeros(capacity, np.int64)
         self.agc = np.zeros((4, capacity), np.int64)  # target, low level, factor in percent, margin
@@ -151,12 +173,14 @@ class Voices:
         self.agc[:, voice] = 0
         self._loudness[voice] = 0.0
         if heard not in self.groups:
-            self.groups[heard] = VoiceGroup(heard, self._rate, self._channels, self.mute)
-        self.groups[heard].add(voice)
+            self.groups[heard] = VoiceGroup(heard, self)
+        group = self._group_of[voice] = self.groups[heard]
+        group.add(voice)
         return voice
 
     def close(self, voice: int, heard: Heard) -> None:
         self.groups[heard].remove(voice)
+        del self._group_of[voice]
         self.mix[voice] = -1
         self.speaking[voice] = False
         self._rows.give(voice)
@@ -166,7 +190,7 @@ class Voices:
         parts = [group.read(tick, self.speaking) for group in self.groups.values() if group.members]
         if not parts:
             none = np.zeros(0, np.int64)
-            return none, np.zeros((0, self._rate // 50 * self._channels), np.int16), none
+            return none, np.zeros((0, self.rate // 50 * self.channels), np.int16), none
         voices, frames, playing = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
         level = mean_level(frames)
         self._adapt(voices, level, tick)
@@ -180,6 +204,12 @@ class Voices:
         chosen = chosen[np.argsort(self.mix[voices[chosen]], kind="stable")]
         heard = voices[chosen]
         return heard, scale(frames[chosen], self.gain[heard] * self._agc_gain[heard]), changed
+
+    def passed(self, voice: int) -> Passed | None:
+        """What is passed on of a voice that was just read; None: it has to be encoded, louder or softer than it came."""
+        if self.gain[voice] * self._agc_gain[voice] != 1.0:
+            return None
+        return self._group_of[voice].passed(voice)
 
     def _adapt(self, voices: Ints, level: npt.NDArray[np.float32], tick: int) -> None:
         """Automatic gain, from the mean level of AGC_PERIOD frames."""

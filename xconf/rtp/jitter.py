@@ -25,6 +25,7 @@ SPARE = 0.028  # s: a least margin above this is more than needed (a tick, and a
 PATIENCE = (50, 800)  # ticks over which the least margin is looked for before the delay shrinks: at first, at most
 IDLE = 25  # held ticks after which a speaker counts as silent and starts anew with his next packet
 RESTART = 3  # held ticks after which the guard is kept anew
+DROPPED = -1
 _TICK = 0.02
 _HALF = 1 << 31
 
@@ -75,10 +76,11 @@ class JitterBuffers:
         """What comes next is of another time line; what is there already is heard to its end."""
         self._fresh[voices] = True
 
-    def insert(self, voice: Ints, timestamp: Ints, samples: Samples, age: npt.NDArray[np.float64]) -> None:
+    def insert(self, voice: Ints, timestamp: Ints, samples: Samples, age: npt.NDArray[np.float64]) -> Ints:
         """Packets of equal length. samples: int16[n, k], k <= longest; age: s that each had waited at this tick.
 
-        A voice may occur more than once. What is too late, or too far ahead for the ring, is dropped.
+        A voice may occur more than once. What is too late, or too far ahead for the ring, is dropped. Returns the position
+        of each, DROPPED for these.
         """
         length = samples.shape[1]
         position, moved = self._locate(voice, timestamp, length)
@@ -91,7 +93,9 @@ class JitterBuffers:
         late = ahead + length <= 0
         np.add.at(self.late, voice[late], 1)
         fits = ~late & (ahead + length <= self._ring - self.frame)
+        placed = position
         if not fits.all():
+            placed = np.where(fits, position, DROPPED)
             voice, position, timestamp, age = (a[fits] for a in (voice, position, timestamp, age))
             samples = samples[fits]
         self._rings.write(voice, position, samples)
@@ -100,6 +104,11 @@ class JitterBuffers:
         np.maximum.at(self._end, voice, position + length)
         self._reference[voice] = timestamp
         self._position[voice] = position
+        return placed
+
+    def taken(self, voice: int) -> int:
+        """The position of the frame that was taken last."""
+        return int(self._cursor[voice]) - self.frame
 
     def _locate(self, voice: Ints, timestamp: Ints, length: int) -> tuple[Ints, Bools]:
         """Positions, and of which packets the time line was new, had jumped, or stood still."""
