@@ -106,7 +106,7 @@ def test_people_read_a_line_of_words(server: Server) -> None:
     (line,) = client.heard()
     when, what = line.split(" #")
     assert len(when) == len("2026-01-31 12:00:00.250")
-    assert what == "1 conference 3000: member left, member m, caller Ann? <1>, reason kicked, seconds 2.0"
+    assert what == "1 conference 3000: member left, member m, caller Ann? <1>, reason kicked, seconds 2.0, role admin"
 
 
 def test_one_who_comes_back_goes_on_where_it_was(server: Server) -> None:

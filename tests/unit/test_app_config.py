@@ -111,6 +111,8 @@ REFUSED = [
     ("16384-16639", "80-99", "x.yaml:5: rtp.ports: '80-99' must go upwards, within 1024-65535"),
     ("16384-16639}", "16384-16639, relatch: maybe}", "x.yaml:5: rtp.relatch: must be true or false, not 'maybe'"),
     ("16384-16639}", "16384-16639, media_timeout: -1}", "x.yaml:5: rtp.media_timeout: -1 is not in 0..86400"),
+    ("control: {listen: unix:xconf.sock}", "history: {file: no/h.db}", "x.yaml:6: history.file: the folder no does not exist or is not writable"),
+    ("control: {listen: unix:xconf.sock}", "history: {keep_days: 0}", "x.yaml:6: history.keep_days: 0 is not in 1..3650"),
     ("unix:xconf.sock", "tcp:9000", "x.yaml:6: control.listen: 'tcp:9000' is not like unix:xconf.sock"),
     (r"(30\d\d)", r"(30\d", r"x.yaml:8: dialplan[0].number: '(30\d' is not a regular expression: missing ), unterminated subpattern at position 0"),
     (r"'\1'", r"'\2'", r"x.yaml:8: dialplan[0]: conference '\2' does not fit the number: invalid group reference 2 at position 1"),

@@ -111,9 +111,9 @@ def test_events_of_conferences_are_lines_with_their_call(written: io.StringIO) -
     stream.publish(events.TalkStarted, **who)
     stream.publish(events.DigitPressed, **who, digit="4")
     stream.publish(events.MemberFlagChanged, **who, flag="mute", on=True)
-    stream.publish(events.MemberLeft, **who, reason="hung up", seconds=12.345)
+    stream.publish(events.MemberLeft, **who, reason="hung up", seconds=12.345, role="speaker")
     assert [line.split("info  ")[1] for line in written.getvalue().splitlines()] == [
         "[abc@1] conference 3000: member joined, member m-1, caller Ann <1001>, role speaker",
         "[abc@1] conference 3000: member flag changed, member m-1, caller Ann <1001>, flag mute, on yes",
-        "[abc@1] conference 3000: member left, member m-1, caller Ann <1001>, reason hung up, seconds 12.3",
+        "[abc@1] conference 3000: member left, member m-1, caller Ann <1001>, reason hung up, seconds 12.3, role speaker",
     ]

@@ -110,7 +110,7 @@ def encoded(outcome: Outcome, as_json: bool) -> Turns[list[bytes]]:
     else:
         data = octets(outcome.data)
     if len(data) > LONG:
-        yield
+        yield None
     more = b',"follows":true}\n' if outcome.feed else b"}\n"
     return [b'{"ok":%b,"text":' % octets(outcome.ok), octets(outcome.text), b',"data":', data, more]
 
@@ -119,7 +119,7 @@ def _let_go(data: Any) -> Turns[None]:
     """Thousands of rows: to free them takes its time, too."""
     while isinstance(data, list) and len(data) > ROWS:
         del data[-LOOKS:]
-        yield
+        yield None
 
 
 def octets(value: Any) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 from xconf.app.convert import FAILED, Converter
 from xconf.app.paths import DTMF, SOUNDS
 from xconf.app.problems import KeyPath
-from xconf.app.settings import Control, Settings
+from xconf.app.settings import Control, History, Settings
 from xconf.app.sip_settings import Tls
 from xconf.app.trunks import tls_files
 from xconf.app.values import SocketPath
@@ -44,6 +44,7 @@ class Configuration:
     commands: Table
     sounds: Sounds
     socket: Path
+    history: Path | None
     contexts: Contexts | None
     """Of TLS; None when nothing is said of it, and no call goes out."""
 
@@ -62,7 +63,7 @@ class Configuration:
         old, new = self.settings, fresh.settings
         keys = [
             *(("sip", key) for key in ("listen", "nameservers", "realm", "digest", "limits")),
-            *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log")),
+            *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log", "history")),
         ]
         return [".".join(key) for key in keys if attrgetter(".".join(key))(old) != attrgetter(".".join(key))(new)]
 
@@ -84,8 +85,9 @@ def load(file: str | Path, running: Configuration | None = None) -> Configuratio
     _prepare(document, sounds, profiles)
     socket = _absolute(document, settings.control.listen) if settings is not FAILED else Path()
     contexts = _contexts(document, settings) if settings is not FAILED else None
+    history = _history(document, settings.history) if settings is not FAILED else None
     document.complain()
-    return Configuration(document, settings, profiles, controls, commands, sounds, socket, contexts)
+    return Configuration(document, settings, profiles, controls, commands, sounds, socket, history, contexts)
 
 
 def socket_path(file: str | Path) -> Path:
@@ -112,6 +114,14 @@ def _absolute(document: Document, listen: SocketPath) -> Path:
     if length > LONGEST_SOCKET_PATH:
         text = f"{path} has {length} octets, a socket's path at most {LONGEST_SOCKET_PATH}; name a shorter one"
         document.problem(("control", "listen"), text)
+    return path
+
+
+def _history(document: Document, history: History) -> Path | None:
+    """The file of the history, if there is to be one."""
+    path = document.folder / history.file if history.file else None
+    if path is not None and not os.access(path.parent, os.W_OK):
+        document.problem(("history", "file"), f"the folder {path.parent} does not exist or is not writable")
     return path
 
 

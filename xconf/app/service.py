@@ -20,6 +20,8 @@ from xconf.app.access import ConfiguredAccess
 from xconf.app.certificates import CertificateWatch
 from xconf.app.config import Configuration, load
 from xconf.app.eventlog import log_events
+from xconf.app.history.command import history_command
+from xconf.app.history.service import History
 from xconf.app.logs import take_logging
 from xconf.app.memory import Collector
 from xconf.app.options import Options
@@ -40,6 +42,7 @@ from xconf.conference.events import TrunkChanged
 from xconf.conference.later import Later
 from xconf.conference.library import Library
 from xconf.conference.registry import MOST, Conferences
+from xconf.conference.stream import Stream
 from xconf.conference.turns import Turns
 from xconf.media.clock import TickClock
 from xconf.media.engine import Engine
@@ -103,10 +106,14 @@ class Server(MultiService):
             media_timeout=settings.rtp.media_timeout,
         )
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
-        configuration.commands.add([*server_commands(self), event_command(self.conferences.events)])
+        self.history = make_history(reactor, configuration, self.conferences.events)
+        configuration.commands.add(server_commands(self))
+        told = history_command(reactor, configuration.history)
+        configuration.commands.add([event_command(self.conferences.events), told])
         self.control = ControlService(configuration.socket, self.run, reactor)
-        for part in (self.media, self.sip, self.control, self.sound_threads):
-            part.setServiceParent(self)
+        for part in (self.media, self.sip, self.control, self.sound_threads, self.history):
+            if part is not None:
+                part.setServiceParent(self)
         self._certificates = CertificateWatch(reactor, self.security)
         self._collector = Collector(reactor, lambda: not len(self.calls))
 
@@ -236,6 +243,7 @@ class Server(MultiService):
             **{f"sounds.{name}": count for name, count in self.configuration.sounds.counters.items()},
             "media.truncated": engine.ports.truncated,
             "media.unsent": engine.ports.unsent,
+            **{f"history.{name}": count for name, count in (self.history.counters() if self.history else {}).items()},
         }
 
     def trunk_states(self) -> list[TrunkState]:
@@ -292,3 +300,18 @@ def make_conferences(reactor: Any, engine: Engine, configuration: Configuration,
     limit = min(MOST, configuration.settings.sip.limits.calls + SPARE)
     its = configuration
     return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time)
+
+
+def make_history(reactor: Any, configuration: Configuration, stream: Stream) -> History | None:
+    """Room for the records of all calls, should the disk fail when they end together."""
+    if configuration.history is None:
+        return None
+    settings = configuration.settings
+    return History(
+        reactor, stream, configuration.history, settings.history.keep_days, 2 * settings.sip.limits.calls + 1000
+    )
+
+
+def in_a_thread(work: Load, done: Loaded) -> None:
+    """Decodes a sound file that somebody named, while the tick goes on."""
+    threads.deferToThread(work).addCallbacks(done, lambda failure: done(failure.value))

@@ -5,9 +5,9 @@ docs/operator.md describes each key; a test holds the two together.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import field
+from msgspec import Meta, field
 
 from xconf.app.dialrules import DialRule, first_rule
 from xconf.app.section import Name, Seconds, Section
@@ -52,6 +52,13 @@ class Log(Section, frozen=True):
     sip_trace: bool = False
 
 
+class History(Section, frozen=True):
+    """Calls and conferences that are over, in a file."""
+
+    file: str | None = None
+    keep_days: Annotated[int, Meta(ge=1, le=3650)] = 90
+
+
 class SoundFolder(Section, frozen=True):
     """Prompts and music other than those that come with xconf."""
 
@@ -75,6 +82,7 @@ class Settings(Section, frozen=True):
     sounds: SoundFolder = SoundFolder()
     dtmf: Dtmf = Dtmf()
     log: Log = Log()
+    history: History = History()
     cluster: Cluster = Cluster()
     profiles: dict[str, Any] = {}
     controls: dict[str, Any] = field(default_factory=dict)

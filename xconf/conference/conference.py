@@ -143,7 +143,7 @@ class Conference:
         del self.leaving[member.id]
         if member.admitted:
             seconds = round(self.clock.seconds() - member.joined_at, 3)
-            member.publish(events.MemberLeft, reason=reason, seconds=seconds)
+            member.publish(events.MemberLeft, reason=reason, seconds=seconds, role=member.role)
         else:
             member.publish(events.CallEnded, reason=reason)
         if self.empty and self.ending:

@@ -62,10 +62,11 @@ class MemberJoined(MemberEvent, frozen=True, kw_only=True):
 
 
 class MemberLeft(MemberEvent, frozen=True, kw_only=True):
-    """seconds: since it joined."""
+    """seconds: since it joined; role: what it was at last."""
 
     reason: str
     seconds: float
+    role: str
 
 
 class CallEnded(MemberEvent, frozen=True, kw_only=True):

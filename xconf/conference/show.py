@@ -96,7 +96,7 @@ def table(rows: Sequence[Row], none: str) -> Turns[Reply]:
         lengths = [[len(cell(value)) for value in row.values()] for row in rows[begin : begin + ROWS]]
         widths = [max(column) for column in zip(widths, *lengths, strict=True)]
         if len(rows) > ROWS:
-            yield
+            yield None
     lines = yield from each(rows, lambda row: _aligned([cell(value) for value in row.values()], widths))
     return Reply("\n".join([_aligned(heading, widths), *lines]), rows)
 

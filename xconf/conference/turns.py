@@ -24,7 +24,7 @@ def each(items: Sequence[Given], make: Callable[[Given], Made], at_once: int = R
     made: list[Made] = []
     for begin in range(0, len(items), at_once):
         if begin:
-            yield
+            yield None
         made.extend(map(make, items[begin : begin + at_once]))
     return made
 
