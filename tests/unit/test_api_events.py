@@ -101,6 +101,7 @@ def test_people_read_a_line_of_words(server: Server) -> None:
         caller="Ann\x1b <1>",
         call_id="c",
         reason="kicked",
+        role="admin",
         seconds=2.04,
     )
     (line,) = client.heard()

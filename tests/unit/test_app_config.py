@@ -140,7 +140,7 @@ REFUSED = [
     ("hangup", "5", "x.yaml:15: controls.default.#: must be an action like 'mute' or 'vol-talk:+1'"),
     ("node: {name: a}", "cluster: {enable: true}", "x.yaml:1: cluster: enable is true, but this version has no cluster yet"),
     ("node: {name: a}", "cluster: {mode: unicast}", "x.yaml:1: cluster.mode: unknown key; there is enable"),
-    ("node: {name: a}", "x: 1", "x.yaml:1: x: unknown key; there is cluster, control, controls, dialplan, dtmf, log, node, profiles, rtp, sip, sounds"),
+    ("node: {name: a}", "x: 1", "x.yaml:1: x: unknown key; there is cluster, control, controls, dialplan, dtmf, history, log, node, profiles, rtp, sip, sounds"),
     ("node: {name: a}", "sounds: {path: none}", "x.yaml:1: sounds.path: there is no folder none"),
     ("node: {name: a}", "dtmf: {folders: [none]}", "x.yaml:1: dtmf.folders[0]: none: no such folder of keypad commands"),
     ("node: {name: a}", "a: [", "x.yaml:3: not YAML: expected ',' or ']', but got ':'"),

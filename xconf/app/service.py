@@ -310,8 +310,3 @@ def make_history(reactor: Any, configuration: Configuration, stream: Stream) -> 
     return History(
         reactor, stream, configuration.history, settings.history.keep_days, 2 * settings.sip.limits.calls + 1000
     )
-
-
-def in_a_thread(work: Load, done: Loaded) -> None:
-    """Decodes a sound file that somebody named, while the tick goes on."""
-    threads.deferToThread(work).addCallbacks(done, lambda failure: done(failure.value))

@@ -115,8 +115,7 @@ def history_command(reactor: Any, path: Path | None) -> Command:
         later = Later()
 
         def failed(error: Exception) -> None:
-            known = isinstance(error, sqlite3.Error)
-            later.tell(CommandError(why(error, path) if known else f"the history cannot be shown: {error}"))
+            later.tell(CommandError(why(error, path) if isinstance(error, sqlite3.Error) else f"{path}: {error}"))
 
         def found(rows: list[Row]) -> None:
             turns.take(told(rows, wanted), later.tell, failed)
