@@ -1,10 +1,11 @@
 """What counts as speech, and how loud it should be."""
 
-from xconf.conference.commands import STEP, command
+from xconf.conference.commands import command, steps
 from xconf.conference.member import Member
+from xconf.conference.profile import MAX_LEVEL
 
 
-@command("vad-level", argument=STEP)
+@command("vad-level", argument=steps(MAX_LEVEL))
 def vad_level(member: Member, step: int) -> str:
     """How loud one must be to be heard, 0..1800: +N or -N, 0 = as the conference has it."""
     member.settings.step_vad(step, member.conference.defaults)
@@ -12,7 +13,7 @@ def vad_level(member: Member, step: int) -> str:
     return f"vad-level: {member.settings.threshold(member.conference.defaults)}"
 
 
-@command("agc-level", argument=STEP)
+@command("agc-level", argument=steps(MAX_LEVEL))
 def agc_level(member: Member, step: int) -> str:
     """How loud one is made, where automatic gain is on, 0..1800: +N or -N, 0 = as the conference has it."""
     member.settings.step_agc(step, member.conference.defaults)

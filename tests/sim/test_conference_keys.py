@@ -132,6 +132,8 @@ def test_a_command_that_fails_is_told_and_the_call_goes_on() -> None:
         "the conference has no admin PIN",
         "no sound 'no-file.wav'",
     ]
+    assert ann.heard[-2:] == ["refused.wav", "refused.wav"]
+    world.wait(PROMPT + 0.1)
     assert ann.hears == "mix"
 
 

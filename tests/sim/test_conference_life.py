@@ -265,20 +265,6 @@ def test_no_digit_of_a_pin_is_told_to_anybody() -> None:
     assert "456" not in str(world.events)
 
 
-def test_the_admin_action_asks_for_the_admin_pin() -> None:
-    world = World({"admin_pin": "123"}, {"default": {"1": "admin", "2": "mute"}})
-    ann = world.settled()
-    world.settled()
-    ann.press("1")
-    assert ann.hears == "enter-pin.wav"
-    ann.press("2#")
-    assert (ann.hears, ann.member.settings.mute) == ("bad-pin.wav", False)
-    world.wait(PROMPT + 0.1)
-    assert (ann.hears, ann.member.role) == ("mix", "speaker")
-    ann.press("1123#")
-    assert (ann.hears, ann.member.role) == ("admin.wav", "admin")
-
-
 # Conferences begin and end
 
 

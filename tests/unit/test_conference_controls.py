@@ -33,6 +33,10 @@ def test_the_default_controls_are_the_twelve_of_the_reference() -> None:
         ("9", "vad-level", "needs an argument"),
         ("9", "vad-level:loud", "'loud' is not like +1, -1 or 0"),
         ("9", "vad-level:5", "'5' is not like"),
+        ("9", "vad-level:+1801", "is not in -1800..+1800"),
+        ("9", "agc-level:-1801", "is not in -1800..+1800"),
+        ("9", "vol-talk:+5", "is not in -4..+4"),
+        ("9", "vol-listen:-5", "is not in -4..+4"),
         ("9", "mute:now", "takes no argument"),
         ("9", 7, "must be an action"),
         ("9x", "mute", "1 to 10 of"),
@@ -68,8 +72,8 @@ class Keys:
     def __init__(self, *digits: str) -> None:
         self.clock = Clock()
         self.fired: list[str] = []
-        controls = Controls("test", {each: f"vol-talk:+{at + 1}" for at, each in enumerate(digits)}, TABLE)
-        self.meaning = {f"vol-talk:+{at + 1}": each for at, each in enumerate(digits)}
+        controls = Controls("test", {each: f"agc-level:+{at + 1}" for at, each in enumerate(digits)}, TABLE)
+        self.meaning = {f"agc-level:+{at + 1}": each for at, each in enumerate(digits)}
         self.collector = Collector(self.clock, controls, 2.0, self.fire)  # type: ignore[arg-type]
 
     def fire(self, action: Action) -> None:

@@ -176,6 +176,19 @@ def test_a_digit_is_told_once(room: Room) -> None:
     assert digits == ["5", "#"]
 
 
+def test_a_digit_is_not_heard_by_the_others_though_the_phone_sends_its_tone_as_sound_too(room: Room) -> None:
+    a, b = room.phone(), room.phone()
+    room.talk({a: 500.0}, 20)
+    begin = len(b.packets)
+    for packet in event_packets("5", 1600):
+        # Some phones send sound and event side by side, some begin with the sound.
+        room.talk({a: 1336.0}, 1)
+        a.raw(EVENTS, a.timestamp + packet.offset, packet.payload, packet.marker)
+    room.talk({a: 500.0}, 40)
+    assert all(level(b.heard()[at : at + 320], 1336) < 200 for at in range(begin * 160, len(b.heard()) - 320, 80))
+    assert level(b.heard(10), 500) == pytest.approx(8000, rel=0.05), "one is heard again"
+
+
 def test_talk_events_and_a_failing_listener(room: Room, caplog: pytest.LogCaptureFixture) -> None:
     a, b = room.phone(), room.phone()
     told: list[tuple[str, bool]] = []

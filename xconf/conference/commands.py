@@ -26,6 +26,10 @@ from xconf.conference.later import Later
 from xconf.conference.turns import Turns, finish
 
 Scope = Literal["member", "conference", "node"]
+Rights = Literal["anyone", "self", "admin", "operator"]
+"""Who may run a command from a telephone: anyone, for it only shows something; a member on itself; an administrator, in the
+conference that it is in; nobody, for it is a matter of the whole server.
+"""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _STEP = re.compile(r"[+-]\d{1,6}|0")
@@ -51,6 +55,18 @@ def _step(text: str) -> int:
 
 
 STEP = Argument("+N|-N|0", _step)
+
+
+def steps(most: int) -> Argument:
+    """A step of at most so many."""
+
+    def parse(text: str) -> int:
+        step = _step(text)
+        if abs(step) > most:
+            raise ValueError(f"'{text}' is not in -{most}..+{most}")
+        return step
+
+    return Argument(STEP.usage, parse)
 
 
 def one_of(*words: str) -> Argument:
@@ -101,6 +117,11 @@ class Command:
     scope: Scope
     argument: Argument | None
     run: Callable[..., Answer | Turns[Answer]]
+    rights: Rights | Callable[[Any], Rights]
+
+    def rights_for(self, argument: Any) -> Rights:
+        """Who may run it with that argument."""
+        return self.rights if isinstance(self.rights, str) else self.rights(argument)
 
     @property
     def usage(self) -> str:
@@ -148,10 +169,19 @@ class Command:
 Function = TypeVar("Function", bound=Callable[..., Answer | Turns[Answer]])
 
 
+_USUAL: dict[Scope, Rights] = {"member": "self", "conference": "admin", "node": "operator"}
+
+
 def command(
-    name: str, scope: Scope = "member", argument: Argument | type[int] | None = None
+    name: str,
+    scope: Scope = "member",
+    argument: Argument | type[int] | None = None,
+    rights: Rights | Callable[[Any], Rights] | None = None,
 ) -> Callable[[Function], Function]:
-    """Makes a command of a function. argument: STEP, `one_of(…)`, another Argument; `int` is STEP."""
+    """Makes a command of a function. argument: STEP, `one_of(…)`, another Argument; `int` is STEP. rights: who may run it
+    from a telephone, or what tells that of its argument; without, a member what is for members, on itself, and an
+    administrator what is for its conference.
+    """
     if not _NAME.fullmatch(name):
         raise ValueError(f"command name {name!r} is not lower case letters, digits and hyphens")
     if scope not in ("member", "conference", "node"):
@@ -161,7 +191,9 @@ def command(
     def mark(function: Function) -> Function:
         if not (function.__doc__ or "").strip():
             raise ValueError(f"command {name} has no docstring; say what it does, for the help")
-        function.__dict__.setdefault("xconf_commands", []).append(Command(name, scope, told, function))
+        function.__dict__.setdefault("xconf_commands", []).append(
+            Command(name, scope, told, function, rights or _USUAL[scope])
+        )
         return function
 
     return mark

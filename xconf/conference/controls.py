@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from xconf.conference.commands import Command, Table
+from xconf.conference.commands import Command, Rights, Table
 from xconf.conference.errors import ConfigError, near
 from xconf.conference.profile import Profile
 
@@ -38,6 +38,11 @@ class Action:
     command: Command
     argument: Any
     text: str
+
+    @property
+    def rights(self) -> Rights:
+        """Who may run it."""
+        return self.command.rights_for(self.argument)
 
     @classmethod
     def parse(cls, text: str, table: Table) -> Action:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from xconf.conference.commands import Argument, Command, Reply, command, one_of
+from xconf.conference.commands import Argument, Command, Reply, Rights, command, one_of
 from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS, parse_flags
 from xconf.conference.member import Reason
 from xconf.conference.profile import parse_agc
@@ -24,6 +24,10 @@ _CONFERENCE_FLAGS = Argument(
 _MEMBER_FLAGS = Argument(f"[+-]{'|'.join(MEMBER_FLAGS)} …", lambda text: parse_flags(text, MEMBER_FLAGS), optional=True)
 
 
+def _rights_for_flags(flags: Mapping[str, bool]) -> Rights:
+    return "admin" if {"speaker", "admin", "auth"} & set(flags) else "self"
+
+
 def _setting(text: str) -> Agc:
     name, _, value = text.partition(" ")
     if name != "agc":
@@ -34,14 +38,14 @@ def _setting(text: str) -> Agc:
 _SETTING = Argument("agc level:low-level:factor:margin", _setting)
 
 
-@command("list", scope="node")
+@command("list", scope="node", rights="anyone")
 def list_conferences(node: Conferences) -> Turns[Reply]:
     """All conferences: who is in them, and how one gets in."""
     rows = yield from each(tuple(node), conference_row)
     return (yield from table(rows, "no conferences"))
 
 
-@command("help", scope="node", argument=Argument("WORD", str, optional=True))
+@command("help", scope="node", argument=Argument("WORD", str, optional=True), rights="anyone")
 def show_help(node: Conferences, word: str) -> Reply:
     """All commands, or those that have to do with a word."""
     places = (
@@ -67,7 +71,7 @@ def term(conference: Conference) -> Reply:
     return Reply(f"{conference.name} ends, with {members} members", {"id": conference.id, "members": members})
 
 
-@command("show", scope="conference", argument=one_of("status", "members", "waiting"))
+@command("show", scope="conference", argument=one_of("status", "members", "waiting"), rights="anyone")
 def show(conference: Conference, what: str) -> Turns[Reply]:
     """How it is set, who is in it, or who is asked for a PIN."""
     if what == "status":
@@ -86,7 +90,7 @@ def set_conference_flags(conference: Conference, flags: Mapping[str, bool]) -> R
     return _flags(conference.flags)
 
 
-@command("flags", argument=_MEMBER_FLAGS)
+@command("flags", argument=_MEMBER_FLAGS, rights=_rights_for_flags)
 def set_member_flags(member: Member, flags: Mapping[str, bool]) -> Reply:
     """Sets flags of a member with +, clears them with -, and shows them."""
     for name, on in flags.items():
@@ -98,14 +102,14 @@ def _flags(flags: list[str]) -> Reply:
     return Reply(f"flags: {' '.join(flags) or 'none'}", flags)
 
 
-@command("kick")
+@command("kick", rights="admin")
 def kick(member: Member) -> str:
     """Tells a member that it is removed, and hangs up."""
     member.depart(Reason.KICKED, "member_kicked")
     return f"kicked {member.id}"
 
 
-@command("status")
+@command("status", rights="anyone")
 def status(member: Member) -> Reply:
     """How a member is set, and how its sound fares."""
     row = member_status(member)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRIES = 3
+GUESSES = 9  # wrong PINs in one call: whoever wants to try them all has to call again and again
 HEARD_OUT = 0.25  # s from the end of the last prompt to the BYE: so long it may be on its way and in the phone's buffer
 LONGEST_GOODBYE = 15.0  # s from the last prompt's beginning to the end of the call, whatever happens to the sound
 LONGEST_CALLER = 80
@@ -70,6 +71,7 @@ class Member:
         )
         self._collector = Collector(conference.clock, self._controls(), conference.profile.digit_timeout, self._run)
         self._menu: PinMenu | None = None
+        self._guesses = GUESSES  # wrong PINs that it may still try
         self._hash_until = 0.0  # a # until then still belongs to the PIN
         self._goodbye: Timer | None = None
 
@@ -89,10 +91,18 @@ class Member:
     def _open_menu(self, pins: Mapping[str, str], tries: int) -> None:
         conference = self.conference
         self._menu = PinMenu(
-            conference.clock, self.announcer, conference.profile, pins, tries, self._pin_result, self._pin_failed
+            conference.clock,
+            self.announcer,
+            conference.profile,
+            pins,
+            tries,
+            self._pin_result,
+            self._pin_failed,
+            optional=self.stage is Stage.IN,
         )
 
     def _pin_failed(self, attempt: int) -> None:
+        self._guesses -= 1
         self.publish(events.PinFailed, attempt=attempt)
 
     def _pin_result(self, role: str | None) -> None:
@@ -189,12 +199,16 @@ class Member:
     def _run(self, action: Action) -> None:
         error = ""
         try:
+            if action.rights == "admin" and not self.settings.admin:
+                raise CommandError("only administrators may do that")
             action.command(self, action.argument)
         except CommandError as refusal:
             error = str(refusal)
         except Exception:
             log.exception("command %s of %s failed", action.text, self.call.call_id)
             error = "failed"
+        if error:
+            self._announce("refused", "refused")
         self.publish(events.CommandRun, command=action.text, error=error)
 
     def _talk(self, on: bool) -> None:
@@ -265,8 +279,10 @@ class Member:
         pin = self.conference.profile.admin_pin
         if pin is None:
             raise CommandError("the conference has no admin PIN")
+        if self._guesses <= 0:
+            raise CommandError(f"{GUESSES} wrong PINs were tried already")
         if self._menu is None and not self.settings.admin:
-            self._open_menu({pin: "admin"}, 1)
+            self._open_menu({pin: "admin"}, min(TRIES, self._guesses))
 
     def require_in(self) -> None:
         """Raises CommandError when it is not in the conference (yet, or any more)."""

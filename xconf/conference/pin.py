@@ -16,7 +16,7 @@ _LONGEST_PIN = 10
 class PinMenu:
     """pins: PIN -> what it stands for. `result` is called once, with that or with None when all tries failed; `failed`
     with the number of each failed try. A PIN ends with #, or with its last digit when no other PIN goes on from there;
-    * begins it anew.
+    * begins it anew. optional: who types nothing is not asked again, and has not failed.
     """
 
     def __init__(
@@ -28,6 +28,8 @@ class PinMenu:
         tries: int,
         result: Callable[[str | None], None],
         failed: Callable[[int], None],
+        *,
+        optional: bool = False,
     ) -> None:
         self._clock = clock
         self._announcer = announcer
@@ -36,6 +38,7 @@ class PinMenu:
         self._tries = tries
         self._result = result
         self._failed = failed
+        self._optional = optional
         self._attempt = 0
         self._typed = ""
         self._prompting = self._over = False
@@ -81,6 +84,9 @@ class PinMenu:
         if role is not None:
             self.close()
             self._result(role)
+            return
+        if self._optional and not self._typed:
+            self._give_up()
             return
         self._attempt += 1
         self._failed(self._attempt)

@@ -116,6 +116,7 @@ class Profile(Keys, frozen=True):
     member_unadmin: Spec = "unadmin.wav"
     member_speaker: Spec = "speaker.wav"
     member_unspeaker: Spec = "unspeaker.wav"
+    member_refused: Spec = "refused.wav"
 
     def sounds(self) -> dict[str, str]:
         """The sounds that this profile plays: key -> file or tone."""

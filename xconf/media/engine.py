@@ -34,6 +34,7 @@ TICK = 0.02
 FILTER_EVERY = 5  # ticks between two looks at the kernel's filters
 MOST_BANKS = 32  # that are kept though nobody hears them
 _LATER = 1 << 60
+HUSH = 8  # ticks after a packet of a pressed key; some phones send its tone as sound too, and that is still in the ring
 
 
 class Engine:
@@ -269,6 +270,8 @@ class Engine:
                     self._addresses.heard(row)
                 for event in events:
                     leg = self._legs.get(event.leg)
+                    if leg is not None and leg.voice is not None:
+                        leg.plane.voices.hush(leg.voice, self.tick_number + HUSH)
                     digit = leg.events.feed(event.timestamp, event.marker, event.payload) if leg else None
                     if leg is not None and digit is not None:
                         self._told.append((leg.digit, (digit,)))

@@ -152,6 +152,7 @@ class Voices:
         self.agc = np.zeros((4, capacity), np.int64)  # target, low level, factor in percent, margin
         self.speaking = np.zeros(capacity, bool)
         self._hang = np.zeros(capacity, np.int64)
+        self._hushed = np.zeros(capacity, np.int64)  # tick until which it is not heard, whatever it says
         self._agc_gain = np.ones(capacity, np.float32)
         self._loudness = np.zeros(capacity, np.float32)
 
@@ -169,7 +170,7 @@ class Voices:
         self.mix[voice], self.minus[voice], self.leg[voice] = -1, minus, leg
         self.mute[voice] = self.speaking[voice] = False
         self.gain[voice] = self._agc_gain[voice] = 1.0
-        self.threshold[voice] = self._hang[voice] = 0
+        self.threshold[voice] = self._hang[voice] = self._hushed[voice] = 0
         self.agc[:, voice] = 0
         self._loudness[voice] = 0.0
         if heard not in self.groups:
@@ -185,6 +186,10 @@ class Voices:
         self.speaking[voice] = False
         self._rows.give(voice)
 
+    def hush(self, voice: int, until: int) -> None:
+        """It is not heard before that tick."""
+        self._hushed[voice] = until
+
     def read(self, tick: int) -> tuple[Ints, Samples, Ints]:
         """(voices that speak, sorted by mix; their frames with gain; voices whose `speaking` changed)."""
         parts = [group.read(tick, self.speaking) for group in self.groups.values() if group.members]
@@ -197,7 +202,7 @@ class Voices:
         hang = self._hang[voices]
         loud = gate(level, self.threshold[voices], hang)
         self._hang[voices] = hang
-        speaking = loud & playing & ~self.mute[voices] & (self.mix[voices] >= 0)
+        speaking = loud & playing & ~self.mute[voices] & (self.mix[voices] >= 0) & (self._hushed[voices] <= tick)
         changed = voices[speaking != self.speaking[voices]]
         self.speaking[voices] = speaking
         chosen = speaking.nonzero()[0]
