@@ -117,7 +117,7 @@ class Command:
     scope: Scope
     argument: Argument | None
     run: Callable[..., Answer | Turns[Answer]]
-    rights: Rights | Callable[[Any], Rights]
+    rights: Rights | Callable[[Any], Rights] = "operator"
 
     def rights_for(self, argument: Any) -> Rights:
         """Who may run it with that argument."""
