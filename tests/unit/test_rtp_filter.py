@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from xconf.rtp.filter import SAMPLE, Wanted, program
-from xconf.rtp.ports import MediaPort, MediaPorts, host_number, source_key, source_number
+from xconf.rtp.hosts import Hosts
+from xconf.rtp.ports import MediaPort, MediaPorts, host_number, source_number
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_speakers_events_and_a_sample_pass(port: MediaPort) -> None:
 
 def test_hosts_that_wait_to_be_latched_pass_from_any_port(port: MediaPort) -> None:
     one, two = sender("127.0.0.3"), sender("127.0.0.4")
-    host = host_number(source_key(("127.0.0.3", 0), 0) >> 32)
+    host = host_number(Hosts().key(("127.0.0.3", 0), 0) >> 32)
     assert port.set_filter(program(Wanted(hosts=frozenset({host}))))
     assert passed(port, one, 0, 50) == 50
     assert passed(port, two, 0, 50) < 20

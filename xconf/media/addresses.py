@@ -10,7 +10,8 @@ import numpy as np
 
 from xconf.media.receive import NEVER, Receiver
 from xconf.rtp.filter import SAMPLE
-from xconf.rtp.ports import MediaPort, MediaPorts, PortError, sockaddr, source_address, source_key
+from xconf.rtp.hosts import LENGTH, LENGTH_SIX, is_six, sockaddr
+from xconf.rtp.ports import MediaPort, MediaPorts, PortError
 from xconf.rtp.sources import Latches
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ BASE_PORTS = 2  # legs are spread over so many ports: each has a sender of its o
 SILENT = 250  # ticks without a packet after which another source of the same host is believed
 # Of who is not heard the kernel passes one packet in SAMPLE alone: that none of so many came is no chance.
 SILENT_LISTENER = 12 * SAMPLE
-_NAME = 16
 
 Address = tuple[str, int]
 
@@ -50,8 +50,9 @@ class Addresses:
         self._ports, self._legs, self._receiver, self._counters = ports, legs, receiver, counters
         self._touch = touch
         self._relatch = relatch
-        self._names = np.zeros((capacity, _NAME), np.uint8)
-        self._names_address: int = self._names.ctypes.data
+        # Two arrays: the kernel walks that of IPv4 at each tick, and dense rows are read faster.
+        self._names = {six: np.zeros((capacity, LENGTH_SIX if six else LENGTH), np.uint8) for six in (False, True)}
+        self._names_address = {six: int(names.ctypes.data) for six, names in self._names.items()}
         self._renamed: dict[int, Address] = {}  # names to be written when nothing is being sent
         self._keys: dict[int, int] = {}  # leg row -> its key in the source table
         self._places: dict[int, tuple[int, int]] = {}  # leg row -> its place in the latches
@@ -60,19 +61,21 @@ class Addresses:
 
     def choose_port(self, remote: Address | None, host: str) -> MediaPort:
         """The least busy of the first ports at which the leg can be told from all others; else the next; else a new one."""
-        while len(self._ports.ports) < BASE_PORTS:
+        six = is_six(remote[0] if remote else host)
+        ports = self._ports.of_family(six)
+        while len(ports) < BASE_PORTS:
             try:
-                self._ports.open()
+                ports.append(self._ports.open(six))
             except PortError:
-                if not self._ports.ports:
+                if not ports:
                     raise
                 break
-        base = sorted(self._ports.ports[:BASE_PORTS], key=lambda port: port.legs)
-        for port in [*base, *self._ports.ports[BASE_PORTS:]]:
+        base = sorted(ports[:BASE_PORTS], key=lambda port: port.legs)
+        for port in [*base, *ports[BASE_PORTS:]]:
             if self._fits(port, remote, host):
                 return port
         try:
-            return self._ports.open()
+            return self._ports.open(six)
         except PortError:
             if remote is None:
                 raise
@@ -81,13 +84,13 @@ class Addresses:
             return base[0]
 
     def _fits(self, port: MediaPort, remote: Address | None, host: str) -> bool:
-        key = source_key(remote or (host, 0), port.index)
+        key = self._ports.hosts.key(remote or (host, 0), port.index)
         free = remote is None or (key not in self._receiver.sources and key not in self._named)
         return free and self.latches.room(port.index, key >> 32, addressed=remote is not None)
 
     def expect(self, leg: Leg, host: str, claimed: int, *, addressed: bool) -> None:
         """Packets of that host at the leg's port may be the leg's."""
-        key = source_key((host, 0), leg.port.index) >> 32
+        key = self._ports.hosts.key((host, 0), leg.port.index) >> 32
         self._places[leg.row] = leg.port.index, key
         self.latches.add(leg.port.index, key, leg.row, addressed=addressed, claimed=claimed)
 
@@ -100,7 +103,7 @@ class Addresses:
         leg.latched = None
         self._receiver.last[leg.row] = NEVER
         if addressed:
-            key = source_key(remote, leg.port.index)
+            key = self._ports.hosts.key(remote, leg.port.index)
             if self._named.setdefault(key, leg.row) == leg.row:
                 self._naming[leg.row] = key
             self._latch(leg, remote)
@@ -125,7 +128,10 @@ class Addresses:
 
     def find(self, port: int, key: int) -> int | None:
         """The leg that a packet of an unknown source belongs to, latched to it; None: nobody's."""
-        host, number = source_address(key)
+        source = self._ports.hosts.address(key)
+        if source is None:
+            return None
+        host, number = source
         # Where the phone said that it is, it is believed at once, whoever was before it.
         row = self._named.get(key)
         if row is None:
@@ -139,23 +145,30 @@ class Addresses:
         self._places[row] = port, key >> 32
         self.latches.add(port, key >> 32, row, addressed=True, claimed=number)
         self.heard(row)
-        self._latch(leg, (host, number))
+        self._latch(leg, source)
         self._counters["latched"] += 1
         return row
 
     def name(self, row: int) -> int:
         """The address in memory of the row's sockaddr."""
-        return self._names_address + row * _NAME
+        six = self._legs[row].port.six
+        return self._names_address[six] + row * (LENGTH_SIX if six else LENGTH)
 
     def write_names(self) -> None:
         """Bring the sockaddrs up to date. Only while nothing is being sent: the kernel reads them."""
         renamed, self._renamed = self._renamed, {}
         for row, remote in renamed.items():
-            self._names[row] = np.frombuffer(sockaddr(remote), np.uint8)
+            names = self._names[is_six(remote[0])]
+            names[row] = np.frombuffer(sockaddr(remote), np.uint8, names.shape[1])
 
     def filter_place(self, row: int) -> tuple[int, int]:
         """The row's media port and host, as `latches` has them."""
         return self._places[row]
+
+    def hosts(self) -> set[int]:
+        """The numbers of all hosts that legs have to do with."""
+        keys = (*self._keys.values(), *self._named)
+        return {host for _, host in self._places.values()} | {key >> 32 for key in keys}
 
     def __len__(self) -> int:
         return len(self.latches)
@@ -163,7 +176,7 @@ class Addresses:
     def _latch(self, leg: Leg, remote: Address) -> None:
         row = leg.row
         self._drop_key(row)
-        key = source_key(remote, leg.port.index)
+        key = self._ports.hosts.key(remote, leg.port.index)
         if self._receiver.sources.add(key, row):
             self._keys[row] = key
         self._renamed[row] = leg.latched = remote

@@ -77,7 +77,7 @@ class Engine:
         self._heard_from: dict[int, tuple[Bank, int, tuple[int, int, int, int]]] = {}  # leg row -> what it is sent
         self._touched: dict[int, Leg] = {}
         self._told: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-        self.reports = Reports(self.timelines, capacity, rng)
+        self.reports = Reports(self.timelines, capacity, rng, ports.hosts)
 
     # What calls and conferences do
 
@@ -93,6 +93,8 @@ class Engine:
         remote: where the phone says that it expects media, None when that is unknown or implausible; host: where its
         packets will come from. Raises PortError or OutOfRows.
         """
+        if self.ports.hosts.crowded:
+            self.ports.hosts.keep(self._addresses.hosts() | self.reports.hosts())
         port = self._addresses.choose_port(remote, host)
         row = self._rows.take()
         leg = self._legs[row] = Leg(self, row, port, mix.timeline, mix.plane)

@@ -35,7 +35,7 @@ def attach(
     for plane in planes:
         for voice in plane.voices.rows():
             leg = legs[int(plane.voices.leg[voice])]
-            if leg.latched is None or not leg.port.stale:
+            if leg.latched is None or not leg.port.stale or leg.port.six:
                 continue
             if leg.claimed is not None and (leg.claimed != leg.latched or latches.is_unheard(leg.row)):
                 claims[leg.port.index].add(leg.claimed[1])
@@ -46,6 +46,9 @@ def attach(
             else:
                 sources[leg.port.index].add(source_number(leg.latched))
     for port in stale:
+        if port.six:  # the filter compares addresses of IPv4; here all is sorted
+            port.stale = False
+            continue
         types = frozenset(payload_type for payload_type, count in port.event_types.items() if count > 0)
         whole = frozenset(map(host_number, hosts[port.index]))
         code = program(Wanted(frozenset(sources[port.index]), whole, frozenset(claims[port.index]), types))

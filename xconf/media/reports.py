@@ -12,7 +12,8 @@ import numpy.typing as npt
 from xconf.media.outputs import Timelines, source_shift
 from xconf.media.receive import NEVER, Receiver
 from xconf.rtp.batch import Batch
-from xconf.rtp.ports import MediaPorts, sockaddr, source_key
+from xconf.rtp.hosts import LENGTH_SIX, Hosts, is_six, sockaddr
+from xconf.rtp.ports import MediaPorts
 from xconf.rtp.rtcp import ntp_time
 from xconf.rtp.rtcp_columns import Blocks, Sent, compose, read
 from xconf.rtp.sources import SourceTable
@@ -35,14 +36,15 @@ class Reports:
     last_heard: tick of the last RTCP.
     """
 
-    def __init__(self, timelines: Timelines, capacity: int, rng: np.random.Generator) -> None:
+    def __init__(self, timelines: Timelines, capacity: int, rng: np.random.Generator, hosts: Hosts) -> None:
         self._timelines = timelines
+        self._hosts = hosts
         self._cname = f"{int(rng.integers(1 << 48)):012x}@xconf"  # RFC 7022: random, of one run
         self._placed: dict[int, tuple[LegMedia, Address]] = {}  # leg row -> what its columns were made of
         self._keys: dict[int, int] = {}
         self._sources = SourceTable()
         self._byes: list[tuple[int, npt.NDArray[np.uint8], int]] = []
-        self._names = np.zeros((capacity, 16), np.uint8)  # sockaddr of its RTCP
+        self._names = np.zeros((capacity, LENGTH_SIX), np.uint8)  # sockaddr of its RTCP
         self._port = np.zeros(capacity, np.int64)
         self._sends = np.zeros(capacity, bool)
         self._shift = np.zeros(capacity, np.int64)  # see source_shift
@@ -62,6 +64,10 @@ class Reports:
 
     def __len__(self) -> int:
         return len(self._placed)
+
+    def hosts(self) -> set[int]:
+        """The numbers of all hosts that reports come from."""
+        return {key >> 32 for key in self._keys.values()}
 
     def lost_there(self, row: int) -> float | None:
         """The share of our packets that the phone misses; None before it said so."""
@@ -106,11 +112,13 @@ class Reports:
         self._ptime[row] = media.ptime
         self._shift[row] = source_shift(media.codec.clock, media.ptime)
         self._drop_key(row)
-        remote = media.remote_rtcp if latched == media.remote else (latched[0], latched[1] + 1)
+        remote = latched[0], latched[1] + 1
+        if latched == media.remote and is_six(media.remote_rtcp[0]) is leg.port.six:
+            remote = media.remote_rtcp
         self._names[row] = 0  # nowhere: there is no port after the last one
         if remote[1] <= LAST_PORT:
             self._names[row] = np.frombuffer(sockaddr(remote), np.uint8)
-            key = source_key(remote, leg.port.index)
+            key = self._hosts.key(remote, leg.port.index)
             if self._sources.add(key, row):
                 self._keys[row] = key
 

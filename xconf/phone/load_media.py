@@ -25,9 +25,10 @@ from xconf.phone.load_ports import (
     source_number,
 )
 from xconf.phone.metronome import Metronome
-from xconf.rtp.fanout import MMSGHDR, SOCKADDR_LENGTH
+from xconf.rtp.fanout import MMSGHDR
+from xconf.rtp.hosts import LENGTH, sockaddr
 from xconf.rtp.packet import HEADER_SIZE
-from xconf.rtp.ports import send_all, sockaddr
+from xconf.rtp.ports import send_all
 
 SLICES = 4
 FRAME = 0.02  # s
@@ -111,13 +112,13 @@ class LoadMedia:
     def _build_messages(self, rows: int) -> None:
         row = np.arange(rows, dtype=np.uint64)
         width = self._packet.shape[1]
-        self._names = np.zeros((rows, SOCKADDR_LENGTH), np.uint8)
+        self._names = np.zeros((rows, LENGTH), np.uint8)
         self._parts = np.zeros(rows, [("base", "u8"), ("length", "u8")])
         self._parts["base"] = self._packet.ctypes.data + row * np.uint64(width)
         self._parts["length"] = width
         self._messages = np.zeros(rows, MMSGHDR)
-        self._messages["name"] = self._names.ctypes.data + row * np.uint64(SOCKADDR_LENGTH)
-        self._messages["namelen"] = SOCKADDR_LENGTH
+        self._messages["name"] = self._names.ctypes.data + row * np.uint64(LENGTH)
+        self._messages["namelen"] = LENGTH
         self._messages["iov"] = self._parts.ctypes.data + row * np.uint64(16)
         self._messages["iovlen"] = 1
         if self._share > 1:
@@ -135,7 +136,7 @@ class LoadMedia:
 
     def start(self, caller: int, remote: Address, payload_type: int, receive_payload_type: int) -> None:
         """Send to that address from the next frame on, and listen to what comes."""
-        self._names[caller] = np.frombuffer(sockaddr(remote), np.uint8)
+        self._names[caller] = np.frombuffer(sockaddr(remote), np.uint8, LENGTH)
         self._remotes[caller] = source_number(remote)
         self._headers["second"][caller] = _MARKER | payload_type
         self._count()

@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.rtp.fanout import MMSGHDR
+from xconf.rtp.hosts import FAMILY_SIX, Hosts
 
 WIDTH = 2048  # octets kept of one datagram; longer ones are flagged by the kernel and dropped
 BATCH = 1024  # the kernel's limit of messages per call (UIO_MAXIOV)
 _CONTROL = 64
 _MSG_TRUNC, _MSG_DONTWAIT = 0x20, 0x40
+
+_FAMILY, _SIX = np.uint64(0xFFFF), np.uint64(FAMILY_SIX)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 recvmmsg = _libc.recvmmsg
@@ -27,7 +30,7 @@ recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int,
 class Batch:
     """Datagrams of one drain; the arrays are views that the next drain overwrites.
 
-    data: uint8[n, WIDTH]; lengths: int64[n], octets; source: uint64[n], see `source_key`; port: int32[n], index of the
+    data: uint8[n, WIDTH]; lengths: int64[n], octets; source: uint64[n], see `Hosts`; port: int32[n], index of the
     media port; age: float64[n], seconds since the kernel had the datagram.
     """
 
@@ -41,8 +44,9 @@ class Batch:
 class ReceiveRoom:
     """`size` datagrams with their sources and arrival times, in arrays that recvmmsg fills."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, hosts: Hosts) -> None:
         self.size = size
+        self._hosts = hosts
         self.count = 0
         self._data = np.zeros((size, WIDTH), np.uint8)
         self._names = np.zeros((size, 4), np.uint64)
@@ -82,7 +86,11 @@ class ReceiveRoom:
         messages = self._messages[:count]
         port = self._port[:count]
         # The first eight octets of a sockaddr_in are family, port, address: the family makes room for our own port.
-        source = (self._names[:count, 0] & ~np.uint64(0xFFFF)) | port.astype(np.uint64)
+        names, index = self._names[:count], port.astype(np.uint64)
+        source = (names[:, 0] & ~_FAMILY) | index
+        six = (names[:, 0] & _FAMILY) == _SIX
+        if six.any():
+            source[six] = self._hosts.keys(names[six], index[six])
         lengths = messages["msg_len"].astype(np.int64)
         long = (messages["flags"] & _MSG_TRUNC) != 0
         lengths[long] = 0

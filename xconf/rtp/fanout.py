@@ -11,6 +11,8 @@ from collections.abc import Container, Sequence
 
 import numpy as np
 
+from xconf.rtp.hosts import LENGTH
+
 MMSGHDR = np.dtype(
     {
         "names": ["name", "namelen", "iov", "iovlen", "control", "controllen", "flags", "msg_len"],
@@ -20,14 +22,14 @@ MMSGHDR = np.dtype(
     }
 )
 IOVEC = np.dtype([("base", "u8"), ("length", "u8")])
-SOCKADDR_LENGTH = 16
 
 
 class FanOut:
-    """A dense array of entries; `leg` numbers are the caller's."""
+    """A dense array of entries; `leg` numbers are the caller's. name_length: octets of a sockaddr."""
 
-    def __init__(self, capacity: int = 64) -> None:
+    def __init__(self, name_length: int = LENGTH, capacity: int = 64) -> None:
         self.count = 0
+        self._name_length = name_length
         self.messages = np.zeros(capacity, MMSGHDR)
         self._legs = np.zeros(capacity, np.int32)
         self._where: dict[int, int] = {}
@@ -36,13 +38,13 @@ class FanOut:
         return leg in self._where
 
     def add(self, leg: int, name: int, iov: int) -> None:
-        """An entry for a leg. name: address of its sockaddr_in; iov: address of the iovec of its packet."""
+        """An entry for a leg. name: address of its sockaddr; iov: address of the iovec of its packet."""
         if self.count == len(self.messages):
             self._grow()
         at = self._where[leg] = self.count
         self._legs[at] = leg
         entry = self.messages[at : at + 1]
-        entry["name"], entry["namelen"] = name, SOCKADDR_LENGTH
+        entry["name"], entry["namelen"] = name, self._name_length
         entry["iov"], entry["iovlen"] = iov, 1
         self.count += 1
 
@@ -75,9 +77,10 @@ Beat = tuple[int, int]
 
 
 class FanOuts:
-    """The arrays of one port, by their beats."""
+    """The arrays of one port, by their beats. name_length: octets of a sockaddr of its family."""
 
-    def __init__(self) -> None:
+    def __init__(self, name_length: int = LENGTH) -> None:
+        self._name_length = name_length
         self._arrays: dict[Beat, FanOut] = {}
         self._beats: dict[int, tuple[Beat, ...]] = {}  # leg -> the arrays that it is in
 
@@ -87,7 +90,7 @@ class FanOuts:
         return sum(array.count for array in self._arrays.values())
 
     def point(self, leg: int, name: int, beats: tuple[Beat, ...], iovs: Sequence[int]) -> None:
-        """From now on the leg gets these packets, each at its beat. name: address of the leg's sockaddr_in."""
+        """From now on the leg gets these packets, each at its beat. name: address of the leg's sockaddr."""
         had = self._beats.get(leg, ())
         if had != beats:
             self.discard(leg)
@@ -95,7 +98,7 @@ class FanOuts:
         for beat, iov in zip(beats, iovs, strict=True):
             array = self._arrays.get(beat)
             if array is None:
-                array = self._arrays[beat] = FanOut()
+                array = self._arrays[beat] = FanOut(self._name_length)
             if leg in array:
                 array.point(leg, iov)
             else:

@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.rtp.batch import BATCH, Batch, ReceiveRoom
-from xconf.rtp.fanout import IOVEC, MMSGHDR, SOCKADDR_LENGTH, Beat, FanOut, FanOuts
+from xconf.rtp.fanout import IOVEC, MMSGHDR, Beat, FanOut, FanOuts
+from xconf.rtp.hosts import LENGTH, LENGTH_SIX, Hosts, is_six
 
 ROOM = 8192  # datagrams of one batch, all ports together
 RTCP_ROOM = 2048  # of which one look at the RTCP sockets takes no more
@@ -48,22 +49,6 @@ class PortError(Exception):
     """A media port cannot be had; the text says which and what to do."""
 
 
-def sockaddr(address: tuple[str, int]) -> bytes:
-    """The kernel's sockaddr_in of an IPv4 address."""
-    return struct.pack("=H", socket.AF_INET) + struct.pack("!H", address[1]) + socket.inet_aton(address[0]) + bytes(8)
-
-
-def source_key(address: tuple[str, int], port: int) -> int:
-    """The key of a source at media port number `port` (its index): remote address and local port in one uint64."""
-    return int.from_bytes(struct.pack("=H", port) + sockaddr(address)[2:8], "little")
-
-
-def source_address(key: int) -> tuple[str, int]:
-    """The remote address that a key holds."""
-    raw = key.to_bytes(8, "little")
-    return socket.inet_ntoa(raw[4:8]), int.from_bytes(raw[2:4], "big")
-
-
 def source_number(address: tuple[str, int]) -> tuple[int, int]:
     """An IPv4 address and port as the numbers that a filter compares."""
     return int.from_bytes(socket.inet_aton(address[0]), "big"), address[1]
@@ -76,8 +61,11 @@ def host_number(host: int) -> int:
 
 def open_socket(address: tuple[str, int], receive_buffer: int) -> socket.socket:
     """A UDP socket with room for bursts, whose datagrams come with their arrival times. Raises OSError."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    six = is_six(address[0])
+    sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
     try:
+        if six:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
     except OSError:
         sock.close()
@@ -110,13 +98,14 @@ def set_filter(sock: socket.socket, code: bytes | None) -> bool:
 
 @dataclass(slots=True)
 class MediaPort:
-    """One RTP socket, the RTCP socket beside it, and the packets to send from it."""
+    """One RTP socket, the RTCP socket beside it, and the packets to send from it. six: of IPv6."""
 
     index: int
     number: int
     rtp: socket.socket
     rtcp: socket.socket
     fanouts: FanOuts = field(default_factory=FanOuts)
+    six: bool = False
     legs: int = 0  # that have it as their port
     event_types: Counter[int] = field(default_factory=Counter)  # their payload types for telephone-events
     stale: bool = True  # the kernel's filter is not what the legs want
@@ -133,39 +122,50 @@ class MediaPort:
 class MediaPorts:
     """The node's media ports, opened one after the other as calls need them.
 
-    address: the IPv4 address to bind; first, last: the range of port numbers (even ones carry RTP, the next RTCP).
+    address: the IPv4 address to bind; six: the IPv6 address, "" for none; first, last: the range of port numbers (even
+    ones carry RTP, the next RTCP).
     """
 
-    def __init__(self, address: str, first: int, last: int, *, threads: int = 2) -> None:
+    def __init__(self, address: str, first: int, last: int, *, six: str = "", threads: int = 2) -> None:
         self.address = address
+        self.six = six
+        self.hosts = Hosts()
         self.ports: list[MediaPort] = []
         self.truncated = self.unsent = 0
         self._numbers = iter(range(first + first % 2, last, 2))
         self._range = f"{first}-{last}"
         self._poll, self._poll_rtcp = select.poll(), select.poll()
-        self._receive, self._receive_rtcp = ReceiveRoom(ROOM), ReceiveRoom(RTCP_ROOM)
+        self._receive, self._receive_rtcp = ReceiveRoom(ROOM, self.hosts), ReceiveRoom(RTCP_ROOM, self.hosts)
         self._senders = Senders(threads)
 
-    def open(self) -> MediaPort:
+    def of_family(self, six: bool) -> list[MediaPort]:
+        """Those of IPv6, or those of IPv4."""
+        return [port for port in self.ports if port.six is six]
+
+    def open(self, six: bool = False) -> MediaPort:
         """Open the next pair of the range; skips numbers that others use. Raises PortError when none is left."""
+        address = self.six if six else self.address
+        if not address:
+            raise PortError("there is no rtp.address6, for sound over IPv6")
         for number in self._numbers:
             try:
-                rtp = open_socket((self.address, number), RECEIVE_BUFFER)
+                rtp = open_socket((address, number), RECEIVE_BUFFER)
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     continue
-                raise PortError(f"rtp.address {self.address}: {error.strerror}") from None
+                raise PortError(f"rtp.address{'6' if six else ''} {address}: {error.strerror}") from None
             try:
-                rtcp = open_socket((self.address, number + 1), 1 << 18)
+                rtcp = open_socket((address, number + 1), 1 << 18)
             except OSError:
                 rtp.close()
                 continue
-            port = MediaPort(len(self.ports), number, rtp, rtcp)
+            fanouts = FanOuts(LENGTH_SIX if six else LENGTH)
+            port = MediaPort(len(self.ports), number, rtp, rtcp, fanouts, six)
             self.ports.append(port)
             self._poll.register(rtp.fileno(), select.POLLIN)
             self._poll_rtcp.register(rtcp.fileno(), select.POLLIN)
             return port
-        raise PortError(f"no free pair of ports left in rtp.ports {self._range} on {self.address}: widen the range")
+        raise PortError(f"no free pair of ports left in rtp.ports {self._range} on {address}: widen the range")
 
     def drain(self) -> Iterator[Batch]:
         """What arrived at the RTP sockets since the last drain, in batches of up to ROOM datagrams.
@@ -207,7 +207,7 @@ class MediaPorts:
     def send_rtcp(self, port: int, packets: npt.NDArray[np.uint8], names: npt.NDArray[np.uint8]) -> None:
         """RTCP datagrams, from the RTCP socket of that media port; what cannot be sent now is dropped.
 
-        packets: uint8[n, octets]; names: uint8[n, 16], the sockaddr of each.
+        packets: uint8[n, octets]; names: uint8[n, LENGTH_SIX], the sockaddr of each.
         """
         if port >= len(self.ports):  # closed since
             self.unsent += len(packets)
@@ -217,7 +217,7 @@ class MediaPorts:
         parts["base"] = packets.ctypes.data + row * np.uint64(packets.shape[1])
         parts["length"] = packets.shape[1]
         messages["name"] = names.ctypes.data + row * np.uint64(names.shape[1])
-        messages["namelen"] = SOCKADDR_LENGTH
+        messages["namelen"] = LENGTH_SIX if self.ports[port].six else LENGTH
         messages["iov"] = parts.ctypes.data + row * np.uint64(IOVEC.itemsize)
         messages["iovlen"] = 1
         self.unsent += send_all(self.ports[port].rtcp.fileno(), messages, len(messages))
@@ -329,6 +329,6 @@ def granted_receive_buffer(address: str) -> int:
 
 def local_address(remote: str) -> str:
     """The address of this machine that packets to `remote` leave from (a routing look-up, nothing is sent)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+    with socket.socket(socket.AF_INET6 if is_six(remote) else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((remote, 9))
         return str(probe.getsockname()[0])

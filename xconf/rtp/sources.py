@@ -13,7 +13,7 @@ RELATCH_AMONG = 64  # legs of one address at one port among which a silent one i
 
 
 class SourceTable:
-    """Sorted keys (see `ports.source_key`) and the leg of each: whole batches are looked up at once."""
+    """Sorted keys (see `hosts.Hosts`) and the leg of each: whole batches are looked up at once."""
 
     def __init__(self) -> None:
         self._count = 0
