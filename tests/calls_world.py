@@ -18,6 +18,7 @@ from xconf.app.logs import line_of
 from xconf.calls.access import Route
 from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
+from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.trunk import Trunk
 from xconf.conference.controls import build
 from xconf.conference.dispatch import dispatch, load_table
@@ -107,10 +108,12 @@ class Rules:
 class Office:
     """The server, its phones, and time."""
 
-    def __init__(self, *, limit: int = 200, media_timeout: float = 60.0, settings: Settings | None = None) -> None:
+    def __init__(
+        self, *, limit: int = 200, media_timeout: float = 60.0, settings: Settings | None = None, six: str = ""
+    ) -> None:
         self.reactor = FakeReactor()
         self.rules = Rules()
-        self.engine = Engine(MediaPorts(SERVER, 22000, 22999), limit + 8, np.random.default_rng(1))
+        self.engine = Engine(MediaPorts(SERVER, 22000, 22999, six=six), limit + 8, np.random.default_rng(1))
         table = load_table([ROOT / "dtmf"])
         library = Library(Sounds(ROOT / "sounds"))
         self.conferences = Conferences(
@@ -129,7 +132,7 @@ class Office:
             self.rules,
             Challenger("xconf", b"secret"),
             admission=Admission(Limits(limit), lambda: self.overloaded),
-            media_address=SERVER,
+            media_addresses=MediaAddresses(SERVER, six),
             media_timeout=media_timeout,
         )
         self.sip = SIPService(

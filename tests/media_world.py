@@ -15,17 +15,18 @@ from xconf.rtp.ports import MediaPorts
 from xconf.rtp.telephone_event import event_packets
 
 EVENTS = 101
+HOST, HOST_SIX = "127.0.0.1", "::1"
 
 
 class Wire:
     """A phone as the engine sees it: a UDP socket that sends and keeps RTP packets."""
 
-    def __init__(self, leg: Leg, codec: Codec = PCMU, payload_type: int = 0) -> None:
-        self.leg, self.codec, self.payload_type = leg, codec, payload_type
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
+    def __init__(self, leg: Leg, codec: Codec = PCMU, payload_type: int = 0, host: str = HOST) -> None:
+        self.leg, self.codec, self.payload_type, self.host = leg, codec, payload_type, host
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((host, 0))
         self.socket.setblocking(False)
-        self.address = self.socket.getsockname()
+        self.address: tuple[str, int] = self.socket.getsockname()[:2]
         self.sequence, self.timestamp, self.ssrc = 1000, 5_000_000, 77
         self.packets: list[bytes] = []
         self._encoders: dict[Codec, Encoder] = {}
@@ -40,7 +41,7 @@ class Wire:
         head = struct.pack(
             "!BBHII", 0x80, marker << 7 | payload_type, self.sequence & 0xFFFF, timestamp & 0xFFFFFFFF, self.ssrc
         )
-        self.socket.sendto(head + payload, ("127.0.0.1", self.leg.local_port))
+        self.socket.sendto(head + payload, (self.host, self.leg.local_port))
         self.sequence += 1
 
     def speak(self, samples: np.ndarray) -> None:
@@ -107,7 +108,7 @@ class Room:
     """An engine with one conference and its phones."""
 
     def __init__(self, rate: int = 8000, capacity: int = 256, channels: int = 1) -> None:
-        self.engine = Engine(MediaPorts("127.0.0.1", 20000, 20999), capacity, np.random.default_rng(1))
+        self.engine = Engine(MediaPorts(HOST, 20000, 20999, six=HOST_SIX), capacity, np.random.default_rng(1))
         self.mix: Mix = self.engine.create_mix(rate, channels)
         self.phones: list[Wire] = []
         self.ticks = 0
@@ -120,10 +121,12 @@ class Room:
         payload_type: int = 0,
         at: Mix | None = None,
         ptime: int = 20,
+        host: str = HOST,
+        addressed: bool = True,
     ) -> Wire:
-        leg = self.engine.create_leg(at or self.mix, None, "127.0.0.1")
-        wire = Wire(leg, codec, payload_type)
-        leg.set_media(wire.media(ptime=ptime), host="127.0.0.1", addressed=True)
+        leg = self.engine.create_leg(at or self.mix, None, host)
+        wire = Wire(leg, codec, payload_type, host)
+        leg.set_media(wire.media(ptime=ptime), host=host, addressed=addressed)
         leg.attach(at or self.mix)
         leg.speaker = speaker
         self.phones.append(wire)

@@ -15,6 +15,7 @@ from bed_dns import NameServer
 from bed_kamailio import DOMAIN, PASSWORD, Kamailio
 from bed_phones import own_address, wait_for
 from bed_server import Server
+from bed_sipp import SippRun
 from bed_stand import SDP, Stand
 from tls_world import Authority
 
@@ -299,4 +300,26 @@ def test_a_trunk_over_ipv6(
     server.wait_members("3000", 0)
     ann.stop()
     assert tone_level(ann.recording().samples[-8000:], 1013) > -22
+    server.stop()
+
+
+def test_a_phone_over_ipv6_is_heard_by_one_over_ipv4(make_server: Callable[..., Server], phones: Phones) -> None:
+    """Signalling and sound of the one go over IPv6 alone."""
+    address, port = own_address(), free_port_of_ipv6()
+    listen = {"sip": {"listen": [f"udp://{address}:5060", f"udp://[::1]:{port}"], "allow": ["127.0.0.0/8", "::1"]}}
+    server = make_server({**listen, "rtp": {"address6": "::1"}, "profiles": QUIET}, address)
+    bob = phones.baresip("bob")
+    bob.dial(server.uri("3000"))
+    run = SippRun(phones.folder, "call", f"[::1]:{port}", "3000", address="::1", duration=3, frequency=1013)
+    try:
+        server.wait_members("3000", 2)
+        time.sleep(2)
+        bob.hangup()
+        outcome = run.finish()
+        assert outcome.status == 0 and outcome.successful, outcome.explain()
+        assert "c=IN IP6 ::1" in outcome.messages
+    finally:
+        run.stop()
+    bob.stop()
+    assert tone_level(bob.recording().samples[-8000:], 1013) > -22
     server.stop()

@@ -315,6 +315,8 @@ def test_a_trunk_may_name_another_address_of_a_trunk(office: Office) -> None:
 
 def test_a_phone_that_signals_over_ipv6_is_expected_at_the_address_that_it_names() -> None:
     assert media_host("2001:db8::1") == "0.0.0.0"
+    assert media_host("2001:db8::1", six=True) == "2001:db8::1"
+    assert media_host("192.0.2.1", six=True) == "::"
     assert media_host("192.0.2.1") == "192.0.2.1"
 
 

@@ -251,7 +251,7 @@ def test_all_rows_in_use_and_every_leg_changes_what_it_hears() -> None:
 def test_an_address_is_not_written_while_packets_are_being_sent(room: Room) -> None:
     a = room.phone()
     room.quiet(3)
-    names = room.engine._addresses._names
+    names = room.engine._addresses._names[False]
     before = names.copy()
     moved = Wire(a.leg)
     room.phones.append(moved)

@@ -31,6 +31,9 @@ def check_addresses(configuration: Configuration) -> None:
     ]
     if fault := cannot_bind(socket.SOCK_DGRAM, settings.rtp.address.host, 0):
         faults.append((("rtp", "address"), f"{settings.rtp.address} is {fault}"))
+    six = settings.rtp.address6
+    if six and (fault := cannot_bind(socket.SOCK_DGRAM, six.host, 0)):
+        faults.append((("rtp", "address6"), f"{six} is {fault}"))
     try:
         clear_the_way(configuration.socket)
     except ControlError as error:

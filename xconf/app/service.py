@@ -34,6 +34,7 @@ from xconf.app.version import VERSION
 from xconf.app.workers import SoundThreads
 from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
+from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.names import Names, system_hosts, system_resolver
 from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
@@ -102,7 +103,7 @@ class Server(MultiService):
             ConfiguredAccess(settings, self.trunks),
             Challenger(settings.sip.realm, secrets.token_bytes(32), algorithms=settings.sip.digest),
             admission=make_admission(settings, self.media.clock),
-            media_address=settings.rtp.address.host,
+            media_addresses=MediaAddresses(settings.rtp.address.host, six_of(settings)),
             media_timeout=settings.rtp.media_timeout,
         )
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
@@ -260,9 +261,15 @@ def at_last(later: Later) -> defer.Deferred[Result]:
     return result
 
 
+def six_of(settings: Settings) -> str:
+    """The address for sound over IPv6, "" for none."""
+    return settings.rtp.address6.host if settings.rtp.address6 else ""
+
+
 def make_engine(settings: Settings) -> Engine:
     """Media ports are opened when calls need them."""
-    ports = MediaPorts(settings.rtp.address.host, settings.rtp.ports.first, settings.rtp.ports.last)
+    numbers = settings.rtp.ports
+    ports = MediaPorts(settings.rtp.address.host, numbers.first, numbers.last, six=six_of(settings))
     capacity = settings.sip.limits.calls + SPARE
     return Engine(ports, capacity, np.random.default_rng(), relatch=settings.rtp.relatch)
 

@@ -12,7 +12,7 @@ from msgspec import Meta, field
 from xconf.app.dialrules import DialRule, first_rule
 from xconf.app.section import Name, Seconds, Section
 from xconf.app.sip_settings import Sip
-from xconf.app.values import MediaAddress, PortRange, SocketPath
+from xconf.app.values import MediaAddress, MediaAddress6, PortRange, SocketPath
 
 
 class Node(Section, frozen=True):
@@ -25,6 +25,7 @@ class Rtp(Section, frozen=True):
     """Media: where sound is sent to and comes from."""
 
     address: MediaAddress
+    address6: MediaAddress6 | None = None
     ports: PortRange = PortRange(16384, 16639)
     relatch: bool = True
     media_timeout: Seconds = 60

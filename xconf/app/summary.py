@@ -15,7 +15,8 @@ def summary(configuration: Configuration) -> Iterator[str]:
     """Lines for people."""
     settings = configuration.settings
     yield f"  SIP      {', '.join(map(str, settings.sip.listen))}"
-    yield f"  media    udp://{settings.rtp.address}, ports {settings.rtp.ports}"
+    six = f" and udp://{settings.rtp.address6}" if settings.rtp.address6 else ""
+    yield f"  media    udp://{settings.rtp.address}{six}, ports {settings.rtp.ports}"
     yield f"  control  {configuration.socket}"
     yield from (f"  dial     {line}" for line in how_to_dial(settings))
 

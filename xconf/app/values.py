@@ -142,11 +142,28 @@ class MediaAddress:
     @classmethod
     def parse(cls, text: str) -> MediaAddress:
         if _address(text).version != 4:
-            raise ValueError(f"{text} is IPv6; media goes over IPv4 for now")
+            raise ValueError(f"{text} is IPv6; give it as address6, and an IPv4 address here")
         return cls(text)
 
     def __str__(self) -> str:
         return self.host
+
+
+@dataclass(frozen=True, slots=True)
+class MediaAddress6:
+    """The IPv6 address of media ports; :: for all."""
+
+    host: str
+
+    @classmethod
+    def parse(cls, text: str) -> MediaAddress6:
+        address = _address(text)
+        if address.version != 6:
+            raise ValueError(f"{text} is IPv4; give it as address")
+        return cls(str(address))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,20 @@ UNSPECIFIED = ("0.0.0.0", "::")
 def plausible(address: str, source: str) -> bool:
     """Whether the media address that a phone names can be where its packets come from: its own, or a public one.
 
-    Of a source of another family (media is IPv4, signalling may be IPv6) nothing better is known than what it names.
+    Of a source of another family (sound over IPv4, signalling over IPv6) nothing better is known than what it names.
     """
     if address == source:
         return True
     named = ipaddress.ip_address(address)
-    return named.is_global or (":" in source and not named.is_unspecified)
+    return named.is_global or ((":" in source) != (":" in address) and not named.is_unspecified)
 
 
-def media_host(source: str) -> str:
-    """The host from which packets of a phone are expected that is not believed what it says: that of its signalling."""
-    return UNSPECIFIED[0] if ":" in source else source
+def media_host(source: str, six: bool = False) -> str:
+    """The host from which packets of a phone are expected that is not believed what it says: that of its signalling.
+
+    six: its sound goes over IPv6.
+    """
+    return source if (":" in source) is six else UNSPECIFIED[six]
 
 
 def number_of(uri: URI) -> str:

@@ -73,7 +73,7 @@ class Call:
 
     def offer(self) -> bytes:
         """Our offer, where the phone leaves it to us. Raises PortError."""
-        address = self._calls.media_address_for(self.host)
+        address = self._calls.media_addresses.ours(self.host, self.leg.port.six)
         offer = offer_answer.offer(
             self.terms.formats,
             address,
@@ -128,7 +128,7 @@ class Call:
         if before == (media, self.host):
             return  # a refresh: the sound goes on without a break
         addressed = self._calls.believes(remote[0], self.host)
-        self.leg.set_media(media, host=media_host(self.host), addressed=addressed)
+        self.leg.set_media(media, host=media_host(self.host, self.leg.port.six), addressed=addressed)
         self._entered = media, self.host
         log.info(
             "media: {codec}, we {direction}, phone at {address}:{port}{doubt}",

@@ -11,10 +11,11 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from xconf.calls.access import Access, Route
-from xconf.calls.addresses import UNSPECIFIED, media_host, number_of, plausible
+from xconf.calls.addresses import media_host, number_of, plausible
 from xconf.calls.admission import Admission
 from xconf.calls.call import Call
 from xconf.calls.identity import caller_of, dialled
+from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.terms import Terms
 from xconf.calls.trunk import Trunk
 from xconf.conference.errors import ConferenceError
@@ -24,7 +25,7 @@ from xconf.media.catalogue import replied
 from xconf.media.engine import Engine
 from xconf.media.leg import Leg
 from xconf.media.rows import OutOfRows
-from xconf.rtp.ports import PortError, local_address
+from xconf.rtp.ports import PortError
 from xconf.sip import dtmf_relay, offer_answer
 from xconf.sip.bodies import sdp_of
 from xconf.sip.digest import Challenger, Outcome
@@ -56,7 +57,7 @@ class Calls:
         challenger: Challenger,
         *,
         admission: Admission,
-        media_address: str,
+        media_addresses: MediaAddresses,
         media_timeout: float,
     ) -> None:
         self.conferences = conferences
@@ -66,7 +67,7 @@ class Calls:
         self._engine = engine
         self._challenger = challenger
         self._admission = admission
-        self._media_address = media_address
+        self.media_addresses = media_addresses
         self._media_timeout = media_timeout
         self._calls: dict[Session, Call] = {}
         self._by_leg: dict[Leg, Call] = {}
@@ -157,11 +158,12 @@ class Calls:
         offer = None if body is None else SessionDescription.parse(body)
         conference = self.conferences.find_or_create(route.conference, route.profile)
         terms = Terms.of(conference)
-        negotiated = None if offer is None else self.negotiate(offer, host, terms)
+        six = self.media_addresses.family(host, offer)
+        negotiated = None if offer is None else self.negotiate(offer, host, terms, six)
         remote = negotiated[2].remote_address if negotiated else None
         if remote is not None and not self.believes(remote[0], host):
             remote = None
-        leg = self._engine.create_leg(conference.mix, remote, media_host(host))
+        leg = self._engine.create_leg(conference.mix, remote, media_host(host, six))
         # From here on the end of the session, which follows on any fault, frees the leg.
         caller = caller_of(request, trusted=trunk is not None)
         call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller, terms)
@@ -223,7 +225,7 @@ class Calls:
                 description = call.offer()
             else:
                 offer = SessionDescription.parse(event.offer_sdp)
-                description = call.answer(*self.negotiate(offer, call.host, call.terms))
+                description = call.answer(*self.negotiate(offer, call.host, call.terms, call.leg.port.six))
         except (RemoteProtocolError, PortError) as error:
             log.info("session not changed: {error}", call_id=call.call_id, error=error)
             event.session.refuse(error.status if isinstance(error, RemoteProtocolError) else 488, now=now)
@@ -260,10 +262,10 @@ class Calls:
     # What calls ask for
 
     def negotiate(
-        self, offer: SessionDescription, host: str, terms: Terms
+        self, offer: SessionDescription, host: str, terms: Terms, six: bool
     ) -> tuple[SessionDescription, SessionDescription, Agreed]:
         """The offer, our answer, yet without our port, and what it agrees on. Raises RemoteProtocolError and PortError."""
-        address = self.media_address_for(host)
+        address = self.media_addresses.ours(host, six, offer)
         answer, agreed = offer_answer.answer(
             offer,
             codecs=terms.formats,
@@ -278,15 +280,6 @@ class Calls:
     def believes(self, address: str, host: str) -> bool:
         """Whether packets of a phone that signals from `host` can come from the media address that it names."""
         return plausible(address, host) or (self.access.at_trunk(host) and self.access.trunk_media(address))
-
-    def media_address_for(self, host: str) -> str:
-        """The address that a phone at `host` is told to send media to. Raises PortError."""
-        if self._media_address not in UNSPECIFIED:
-            return self._media_address
-        try:
-            return local_address(host)
-        except OSError as error:
-            raise PortError(f"no IPv4 way to {host} for sound ({error.strerror}); name one rtp.address") from None
 
     def origin(self, address: str) -> Origin:
         """The o= line of a new session description."""

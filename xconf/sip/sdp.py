@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address
 from typing import Literal, TypeAlias
 
 from xconf.sip.errors import RemoteProtocolError
@@ -248,7 +249,17 @@ def _address(text: str) -> str:
     pieces = text.split()
     if len(pieces) != 3 or pieces[0].upper() != "IN":
         raise RemoteProtocolError("Malformed c= line")
-    return pieces[2].partition("/")[0]
+    return _canonical(pieces[2].partition("/")[0])
+
+
+def _canonical(address: str) -> str:
+    """An IPv6 address as it is usually written (RFC 5952), so that one address is one text."""
+    if ":" not in address:
+        return address
+    try:
+        return str(IPv6Address(address))
+    except ValueError:
+        return address
 
 
 def _network(address: str) -> str:
