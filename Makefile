@@ -44,7 +44,8 @@ clean:            ## remove .venv and what tools left behind
 
 # A stamp is as new as the last installation, so nothing is done twice; a change of pyproject.toml installs again.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[codecs]' || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python

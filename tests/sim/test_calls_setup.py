@@ -177,7 +177,7 @@ def test_the_server_makes_the_offer_when_the_phone_does_not(office: Office) -> N
     ann, bob = office.phone("127.0.0.2"), office.phone("127.0.0.3")
     ann.call(sdp=None)
     assert ann.description is not None
-    assert [str(r) for r in ann.description.media[0].rtpmap.values()][-1] == "telephone-event/8000"
+    assert "telephone-event/8000" in [str(rtpmap) for rtpmap in ann.description.media[0].rtpmap.values()]
     bob.call()
     bob.tone = 500.0
     office.run(1)

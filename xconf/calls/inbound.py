@@ -269,6 +269,7 @@ class Calls:
         answer, agreed = offer_answer.answer(
             offer,
             codecs=terms.formats,
+            preferred=terms.preferred,
             address=address,
             port=DISCARD,
             origin=self.origin(address),

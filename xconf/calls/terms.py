@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from xconf.media.catalogue import codec_of, formats, packet_time
+from xconf.media.catalogue import codec_of, formats, packet_time, usual
 from xconf.media.codecs import Codec
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.offer_answer import Codec as Format
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """codecs: names of the catalogue, the best one first; ptime: ms of sound in a packet, for who does not say."""
+    """codecs: names of the catalogue, the best one first; preferred: how many of them are taken before the others, whatever
+    the other side prefers; ptime: ms of sound in a packet, for who does not say.
+    """
 
     codecs: tuple[str, ...]
+    preferred: int
     ptime: int
     rate: int
     channels: int
@@ -26,7 +29,8 @@ class Terms:
     @classmethod
     def of(cls, conference: Conference) -> Terms:
         mix = conference.mix
-        return cls(conference.codecs, conference.profile.ptime, mix.rate, mix.channels)
+        chosen = conference.profile.codecs or usual(mix.rate)
+        return cls(conference.codecs, len(chosen), conference.profile.ptime, mix.rate, mix.channels)
 
     @property
     def formats(self) -> list[Format]:

@@ -20,7 +20,7 @@ from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
 from xconf.conference.stream import Stream
 from xconf.conference.turns import LOOKS
-from xconf.media.catalogue import usual
+from xconf.media.catalogue import possible
 from xconf.media.sources import Recorded, SoundError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Conference:
         self.controls = controls
         self.clock = house.clock
         self.mix = house.media.create_mix(profile.sample_rate, profile.channels)
-        self.codecs = profile.codecs or usual(profile.sample_rate)
+        self.codecs = profile.codecs or possible(profile.sample_rate)
         self.mix.passing = not profile.transcoding
         self.started_at = house.clock.seconds()
         self.members: dict[str, Member] = {}

@@ -34,12 +34,20 @@ def missing(name: str) -> str | None:
 
 
 def usual(rate: int) -> tuple[str, ...]:
-    """What a conference of that rate takes, unless it is told: what is there of the codecs that sound as well as it does."""
+    """What suits a conference of that rate, of what is there."""
     if rate == 8000:
         return "pcmu", "pcma", "l16/8000"
     linear = [f"l16/{wide}" for wide in (rate, 16000, 8000) if wide <= rate]
-    wide = [name for name in ("opus", "g722") if missing(name) is None]
-    return tuple(dict.fromkeys([*wide, *linear, "pcmu", "pcma"]))
+    return tuple(dict.fromkeys([*_wide(), *linear, "pcmu", "pcma"]))
+
+
+def possible(rate: int) -> tuple[str, ...]:
+    """What a conference of that rate takes, unless it is told: what suits it, and what telephones may have beside that."""
+    return tuple(dict.fromkeys([*usual(rate), *_wide(), "l16/16000"]))
+
+
+def _wide() -> list[str]:
+    return [name for name in ("opus", "g722") if missing(name) is None]
 
 
 def rate_of(name: str) -> int | None:

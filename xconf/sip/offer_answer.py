@@ -123,14 +123,16 @@ def answer(
     direction: Direction = "sendrecv",
     telephone_event: bool = True,
     parameters: Callable[[Codec, str | None], str | None] = own_parameters,
+    preferred: int | None = None,
     ptime: int = 20,
 ) -> tuple[SessionDescription, Agreed]:
-    """Our answer and what it agrees on: the first codec of the offer that is among ours.
+    """Our answer and what it agrees on: the first codec of the offer that is among ours, or among the first `preferred` of
+    ours where there is one.
 
     `direction` is the most that we want; `parameters` are those of our answer, for our codec and the offer's parameters. RemoteProtocolError(488) when there is nothing to agree on: no audio, no
     common codec, another address family, or only encrypted media.
     """
-    theirs, choice = _choose(offer, codecs, address)
+    theirs, choice = _choose(offer, [codecs[:preferred], codecs], address)
     event = choice.event if telephone_event else None
     ours = _both(direction, _REVERSED[_their_direction(offer, theirs)])
     events = {} if event is None else {event: choice.event_rate}
@@ -210,11 +212,12 @@ def _agreed(
     )
 
 
-def _choose(offer: SessionDescription, codecs: Sequence[Codec], our_address: str) -> tuple[Media, _Choice]:
-    """The first m= section that we can take, and what of it."""
+def _choose(offer: SessionDescription, ours: Sequence[Sequence[Codec]], our_address: str) -> tuple[Media, _Choice]:
+    """The first m= section that we can take, and what of it. ours: lists of codecs, the best one first."""
     acceptable = [media for media in offer.media if _acceptable(offer, media, our_address)]
     for media in acceptable:
-        choice = _match(media, codecs, _STATIC)
+        found = (_match(media, codecs, _STATIC) for codecs in ours)
+        choice = next((choice for choice in found if choice is not None), None)
         if choice is not None:
             return media, choice
     raise RemoteProtocolError("No common codec" if acceptable else "No acceptable audio", 488)
