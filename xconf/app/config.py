@@ -63,7 +63,7 @@ class Configuration:
         old, new = self.settings, fresh.settings
         keys = [
             *(("sip", key) for key in ("listen", "nameservers", "realm", "digest", "limits")),
-            *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log", "history")),
+            *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log", "history", "webhook")),
         ]
         return [".".join(key) for key in keys if attrgetter(".".join(key))(old) != attrgetter(".".join(key))(new)]
 

@@ -31,6 +31,7 @@ from xconf.app.summary import how_to_dial
 from xconf.app.trace import trace
 from xconf.app.trunks import trunks_of, verification
 from xconf.app.version import VERSION
+from xconf.app.webhook import Webhook
 from xconf.app.workers import SoundThreads
 from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
@@ -112,7 +113,8 @@ class Server(MultiService):
         told = history_command(reactor, configuration.history)
         configuration.commands.add([event_command(self.conferences.events), told])
         self.control = ControlService(configuration.socket, self.run, reactor)
-        for part in (self.media, self.sip, self.control, self.sound_threads, self.history):
+        self.webhook = make_webhook(reactor, settings, self.conferences.events)
+        for part in (self.media, self.sip, self.control, self.sound_threads, self.history, self.webhook):
             if part is not None:
                 part.setServiceParent(self)
         self._certificates = CertificateWatch(reactor, self.security)
@@ -245,6 +247,7 @@ class Server(MultiService):
             "media.truncated": engine.ports.truncated,
             "media.unsent": engine.ports.unsent,
             **{f"history.{name}": count for name, count in (self.history.counters() if self.history else {}).items()},
+            **{f"webhook.{name}": count for name, count in (self.webhook.counters if self.webhook else {}).items()},
         }
 
     def trunk_states(self) -> list[TrunkState]:
@@ -317,3 +320,15 @@ def make_history(reactor: Any, configuration: Configuration, stream: Stream) -> 
     return History(
         reactor, stream, configuration.history, settings.history.keep_days, 2 * settings.sip.limits.calls + 1000
     )
+
+
+def make_webhook(reactor: Any, settings: Settings, stream: Stream) -> Webhook | None:
+    """What it needs of HTTP is loaded only where there is one."""
+    its = settings.webhook
+    if its.url is None or its.secret is None:
+        return None
+    from xconf.app.http import Poster
+
+    only = frozenset(kind.name for kind in its.only)
+    poster = Poster(reactor, its.url.text, f"xconf/{VERSION}")
+    return Webhook(reactor, stream, poster, node=settings.node.name, secret=its.secret, only=only)

@@ -12,7 +12,7 @@ from msgspec import Meta, field
 from xconf.app.dialrules import DialRule, first_rule
 from xconf.app.section import Name, Seconds, Section
 from xconf.app.sip_settings import Sip
-from xconf.app.values import MediaAddress, MediaAddress6, PortRange, SocketPath
+from xconf.app.values import EventKind, MediaAddress, MediaAddress6, PortRange, SocketPath, WebURL
 
 
 class Node(Section, frozen=True):
@@ -60,6 +60,18 @@ class History(Section, frozen=True):
     keep_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
 
+class Webhook(Section, frozen=True):
+    """A web server that is told of events."""
+
+    url: WebURL | None = None
+    secret: Annotated[str, Meta(min_length=16, max_length=256)] | None = None
+    only: list[EventKind] = []
+
+    def __post_init__(self) -> None:
+        if self.url is not None and self.secret is None:
+            raise ValueError("secret is missing; whoever is told knows by it that it was this server")
+
+
 class SoundFolder(Section, frozen=True):
     """Prompts and music other than those that come with xconf."""
 
@@ -84,6 +96,7 @@ class Settings(Section, frozen=True):
     dtmf: Dtmf = Dtmf()
     log: Log = Log()
     history: History = History()
+    webhook: Webhook = Webhook()
     cluster: Cluster = Cluster()
     profiles: dict[str, Any] = {}
     controls: dict[str, Any] = field(default_factory=dict)

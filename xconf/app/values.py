@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from xconf.conference.errors import near
+from xconf.conference.events import kinds
+
 TRANSPORTS: dict[str, Literal["udp", "tcp", "tls"]] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 DOMAIN = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.?)+\Z")
 
@@ -190,6 +193,39 @@ class PortRange:
 
     def __str__(self) -> str:
         return f"{self.first}-{self.last}"
+
+
+@dataclass(frozen=True, slots=True)
+class WebURL:
+    """http:// or https://. It may have a secret in it: a message never shows it."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> WebURL:
+        try:
+            split = urlsplit(text)
+            good = split.scheme in ("http", "https") and bool(split.hostname) and split.port != 0
+        except ValueError:
+            good = False
+        if not good or not text.isascii() or not text.isprintable() or " " in text:
+            raise ValueError("must be like https://example.com/path")
+        if "@" in split.netloc:
+            raise ValueError("a user and password in it are not sent; leave them out")
+        return cls(text)
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """The name of a kind of event, like `member-joined`."""
+
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> EventKind:
+        if text not in kinds():
+            raise ValueError(f"no event '{text}'{near(text, kinds())}")
+        return cls(text)
 
 
 @dataclass(frozen=True, slots=True)
