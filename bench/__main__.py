@@ -1,22 +1,29 @@
 """`make bench`: every figure of the project, measured anew, and docs/benchmarks.md written.
 
-`make bench ARGS=latency` measures one and only prints it; ARGS=--quick measures less of each; ARGS='--quick --ci' fails
-only on a ratio far out of line, never on a time, and writes nothing.
+make bench                        all, in their full form
+make bench ARGS='fanout peers'    these alone; the page keeps what was measured of the others before
+make bench ARGS=--quick           less of each, but for `growth`, which is left out: about 3 minutes
+make bench ARGS='--quick --ci'    writes nothing, and fails only on a ratio far out of line, never on a time
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 
-from bench import callcost, codecs, conferences, fanout, growth, hold, idle, latency, memory, setup
-from bench.table import Figures, as_text, write
+from bench import callcost, codecs, conferences, fanout, growth, hold, idle, latency, memory, page, peers, setup, sipp
+from bench.table import Figures, as_text
 
 FIGURES: dict[str, Callable[[bool], Figures]] = {
     "fanout": fanout.measure,
+    "peers": peers.measure,
     "hold": hold.measure,
+    "knee": hold.knee,
     "setup": setup.measure,
     "callcost": callcost.measure,
+    "hangup": setup.hang_ups,
+    "sipp": sipp.measure,
     "conferences": conferences.measure,
     "memory": memory.measure,
     "codecs": codecs.measure,
@@ -24,24 +31,48 @@ FIGURES: dict[str, Callable[[bool], Figures]] = {
     "latency": latency.measure,
     "growth": growth.measure,
 }
+SLOW = ("knee", "growth")
+"""Left out of the quick form, when they are not named."""
 
 
-def main(words: list[str]) -> int:
+def main(words: Sequence[str]) -> int:
     quick, ci = "--quick" in words, "--ci" in words
     names = [word for word in words if word not in ("--quick", "--ci")]
     unknown = [name for name in names if name not in FIGURES]
     if unknown:
         print(f"no figure {', '.join(unknown)}; there is {', '.join(FIGURES)}, and --quick, --ci", file=sys.stderr)
         return 2
-    found = Figures()
-    for name in names or FIGURES:
-        figures = FIGURES[name](quick)
+    failed = False
+    for name in names or [name for name in FIGURES if not (quick and name in SLOW)]:
+        figures = _measure(name, quick)
+        if figures is None:
+            failed = True
+            continue
         print(as_text(figures.rows), flush=True)
-        found.rows += figures.rows
-        found.plots += figures.plots
-    if not names and not ci:
-        write(found, quick=quick)
-    return int(any(row.far if ci else row.reached is False for row in found.rows))
+        failed |= any(row.far if ci else row.reached is False for row in figures.rows)
+        if not ci:
+            _keep(name, figures, quick)
+    return int(failed)
+
+
+def _measure(name: str, quick: bool) -> Figures | None:
+    """The figures of one benchmark; None when it failed, which leaves the others their turn."""
+    try:
+        return FIGURES[name](quick)
+    except SystemExit as error:
+        print(f"{name}: {error}", file=sys.stderr)
+    except Exception:
+        print(f"{name} failed:", file=sys.stderr)
+        traceback.print_exc()
+    return None
+
+
+def _keep(name: str, figures: Figures, quick: bool) -> None:
+    book = page.read()
+    if book.enter(name, page.measured(figures, quick=quick)):
+        page.write(book, FIGURES)
+    else:
+        print(f"(the page keeps the full form of {name}, measured {book.kept[name].when})")
 
 
 if __name__ == "__main__":

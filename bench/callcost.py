@@ -135,7 +135,7 @@ class Stand:
         self.wire = Wire()
         file = folder / "xconf.yaml"
         host, port = SERVER
-        file.write_text(CONFIGURATION.format(host=host, port=port, calls=20_000, vad="false"))
+        file.write_text(CONFIGURATION.format(host=host, port=port))
         self.node = Server(self.wire, load(file))
         self.node.sip.startService()
         self.node.calls.start()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 from bench.crowd import SETTLE, crowd
-from bench.server import server
+from bench.server import calm_cpu, server
+from bench.stalls import StallMonitor
 from bench.table import Figures, Row
 
 MEMBERS, REACH = 3, 500
@@ -15,11 +16,13 @@ def measure(quick: bool) -> Figures:
     count, seconds = (100, 4.0) if quick else (500, 10.0)
     calls = MEMBERS * count
     words = ("--conferences", str(count))
-    with server() as served, crowd(calls, *words, speakers=calls, conference="{}") as callers:
+    with (
+        StallMonitor() as stalls,
+        server() as served,
+        crowd(calls, *words, speakers=calls, conference="{}") as callers,
+    ):
         time.sleep(SETTLE)
-        before, began = served.cpu(), time.monotonic()
-        time.sleep(seconds)
-        cpu = (served.cpu() - before) / (time.monotonic() - began)
+        cpu = calm_cpu(served, seconds, stalls)
         result = callers.hang_up()
     heard = result["measured"]
     per_core = count / cpu

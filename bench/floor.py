@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import functools
-import json
+import shutil
 import struct
 import subprocess
-import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from bench.callers import Address, callers
+from bench.calm import Samples
 from xconf.rtp.filter import Wanted, program
 from xconf.rtp.ports import source_number
 
 ADDRESS, PORTS = "127.0.0.1", (27384, 27386)
 """As many ports as the server uses for as many calls."""
 
-
-@dataclass(slots=True, frozen=True)
-class Floor:
-    """What `seconds` took: CPU in seconds, packets sent and received, and what arrived at the callers from start to end."""
-
-    seconds: float
-    cpu: float
-    sent: int
-    received: int
-    late_ticks: int
-    arrived: int
+SECONDS, CPU, SENT, UNSENT, RECEIVED, LATE = range(6)
+"""Columns of what the floor says of itself."""
 
 
 @functools.cache
@@ -43,34 +37,33 @@ def compiled() -> Path:
 _folders: list[tempfile.TemporaryDirectory[str]] = []
 
 
-def measure(callers: int, speakers: int, seconds: float, *, filtered: bool = True, warm_up: float = 1.0) -> Floor:
-    """Run the floor for so many callers, of whom the first speak, with or without the server's kernel filter."""
-    words = [sys.executable, "-m", "bench.callers", str(callers), str(speakers), ADDRESS, *map(str, PORTS)]
-    crowd = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert crowd.stdin is not None and crowd.stdout is not None
-    lines = list(iter(crowd.stdout.readline, "end\n"))
-    plan = "".join(lines) + (_filters(lines[:speakers]) if filtered else "")
-    words = [str(compiled()), str(seconds), str(warm_up), ADDRESS, *map(str, PORTS)]
-    run = subprocess.run(words, input=plan, check=True, capture_output=True, text=True)
-    heard, _ = crowd.communicate()
-    figures = json.loads(run.stdout.splitlines()[-1])
-    return Floor(
-        seconds=figures["seconds"],
-        cpu=figures["user"] + figures["system"],
-        sent=figures["sent"],
-        received=figures["received"],
-        late_ticks=figures["late_ticks"],
-        arrived=json.loads(heard)["arrived"],
-    )
+def can_run() -> bool:
+    """Whether there is a C compiler."""
+    return shutil.which("cc") is not None
 
 
-def _filters(speakers: list[str]) -> str:
-    """The server's own filter of each port, as the floor reads it."""
-    lines = []
-    for index in range(len(PORTS)):
-        places = [line.split()[2:] for line in speakers if line.split()[1] == str(index)]
-        sources = frozenset(source_number((address, int(port))) for address, port in places)
-        code = program(Wanted(sources=sources, payload_types=frozenset({101})))
-        assert code is not None
-        lines += [f"filter {index} {' '.join(map(str, part))}\n" for part in struct.iter_unpack("=HBBI", code)]
-    return "".join(lines)
+def measure(
+    count: int, speakers: int, seconds: float, *, filtered: bool = True, warm_up: float = 1.0
+) -> tuple[Samples, int]:
+    """Run the floor for so many callers, of whom the first speak, with or without the server's kernel filter.
+
+    What it says each second (float64[n, 6], see the columns above), and the packets that arrived at the callers.
+    """
+    with callers(count, speakers) as crowd:
+        port_of = [caller % len(PORTS) for caller in range(count)]
+        crowd.start((ADDRESS, PORTS[port]) for port in port_of)
+        plan = [f"to {port} {host} {number}\n" for port, (host, number) in zip(port_of, crowd.places, strict=True)]
+        if filtered:
+            plan += [_filter(port, crowd.places[port : speakers : len(PORTS)]) for port in range(len(PORTS))]
+        words = [str(compiled()), str(seconds), str(warm_up), ADDRESS, *map(str, PORTS)]
+        run = subprocess.run(words, input="".join(plan), check=True, capture_output=True, text=True)
+        arrived = crowd.count().arrived
+    return np.array([line.split() for line in run.stdout.splitlines()], float), arrived
+
+
+def _filter(port: int, speakers: Sequence[Address]) -> str:
+    """The server's own filter of a port, as the floor reads it."""
+    sources = frozenset(source_number(place) for place in speakers)
+    code = program(Wanted(sources=sources, payload_types=frozenset({101})))
+    assert code is not None
+    return "".join(f"filter {port} {' '.join(map(str, part))}\n" for part in struct.iter_unpack("=HBBI", code))

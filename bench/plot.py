@@ -10,7 +10,7 @@ from html import escape
 Points = list[tuple[float, float]]
 _WIDTH, _HEIGHT = 640, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 150, 36, 48
-_COLOURS = ("#1f6fb4", "#d1495b", "#3b8e5a", "#8a5aa8")
+_COLOURS = ("#1f6fb4", "#d1495b", "#3b8e5a", "#8a5aa8", "#c27c1a", "#4a8fa3")
 
 
 @dataclass(slots=True)

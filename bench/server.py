@@ -14,29 +14,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.calm import calm, watch
+from bench.stalls import StallMonitor
+
 ADDRESS = ("127.0.0.1", 15060)
 SPEAK, LISTEN = "sip:3{}@127.0.0.1:15060", "sip:4{}@127.0.0.1:15060"
 """Whom speakers and listeners of a conference call; {} is its number."""
+WIDE = "wide"
+"""The number of one at 16 kHz, with all codecs that are in."""
 
-_TICKS = os.sysconf("SC_CLK_TCK")
+_CLOCK_OF_ALL = 2  # CPUCLOCK_SCHED of Linux
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 CONFIGURATION = """
-sip: {{listen: ['udp://{host}:{port}'], allow: [127.0.0.0/8], limits: {{calls: {calls}}}}}
+sip: {{listen: ['udp://{host}:{port}'], allow: [127.0.0.0/8], limits: {{calls: 20000}}}}
 rtp: {{address: 127.0.0.1, ports: 26384-26639}}
 control: {{listen: unix:bench.sock}}
 dialplan:
+  - {{number: '3wide', conference: wide, profile: wide, flags: +speaker}}
+  - {{number: '4wide', conference: wide, profile: wide}}
   - {{number: '(3\\d+)', conference: '\\1', profile: default, flags: +speaker}}
   - {{number: '4(\\d+)', conference: '3\\1', profile: default}}
 profiles:
-  default: {{alone_sound: false, member_welcome: '', member_join: '', member_leave: '', vad: {{enable: {vad}}},
+  default: {{alone_sound: false, member_welcome: '', member_join: '', member_leave: '', vad: {{enable: false}},
             cng: {{enable: false}}}}
+  wide: {{inherit: default, sample_rate: 16000}}
 """
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a process has spent, in itself and in the system, all threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    """What a process has spent, in itself and in the system, all threads together: its CPU-time clock
+    (clock_getcpuclockid(3)), which says the same as /proc/PID/stat, to the nanosecond instead of to 10 ms.
+    """
+    return time.clock_gettime(~pid << 3 | _CLOCK_OF_ALL)
 
 
 @dataclass(slots=True, frozen=True)
@@ -65,21 +74,33 @@ class Server:
         return {name: count for name, count in things.items() if count and name not in kept}
 
 
+def calm_cpu(served: Server, seconds: float, stalls: StallMonitor) -> float:
+    """CPU seconds per second of a server, in the seconds without stalls among so many."""
+    spent, cpu = calm(watch(lambda: (served.cpu(),), seconds), stalls.sure())
+    if not spent:
+        raise SystemExit("the machine stood still all the while")
+    return cpu / spent
+
+
 @contextlib.contextmanager
-def server(
-    *, calls: int = 20_000, vad: bool = False, filtered: bool = True, core: int | None = None
-) -> Iterator[Server]:
-    """Until the end; its log goes to a file. core: the only one that it may use."""
+def server(*, filtered: bool = True, core: int | None = None, ticks: Path | None = None) -> Iterator[Server]:
+    """Until the end; its log goes to a file. core: the only one that it may use; ticks: a file in which all ticks are
+    written down (`bench.witness` reads it) at the end.
+    """
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "xconf.yaml"
         host, port = ADDRESS
-        file.write_text(CONFIGURATION.format(host=host, port=port, calls=calls, vad="true" if vad else "false"))
+        file.write_text(CONFIGURATION.format(host=host, port=port))
         twistd = [str(Path(sys.executable).with_name("twistd"))]
-        command = twistd if filtered else [sys.executable, "-m", "bench.unfiltered"]
-        command = [*on_core(core), *command, "-n", "--pidfile=", "xconf", "-c", str(file)]
+        if not filtered:
+            twistd = [sys.executable, "-m", "bench.unfiltered"]
+        elif ticks is not None:
+            twistd = [sys.executable, "-m", "bench.witness"]
+        command = [*on_core(core), *twistd, "-n", "--pidfile=", "xconf", "-c", str(file)]
         log = Path(folder) / "log"
         with log.open("w") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            environment = os.environ | ({"XCONF_TICKS": str(ticks)} if ticks is not None else {})
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
         try:
             _wait_until_ready(process, log)
             yield Server(process.pid, Path(folder) / "bench.sock")
@@ -92,8 +113,8 @@ def server(
 
 
 def on_core(core: int | None) -> list[str]:
-    """What goes before a command that may use one core only."""
-    return [] if core is None else ["taskset", "-c", str(core)]
+    """What goes before a command that may use one core only; nothing when there is no such core."""
+    return ["taskset", "-c", str(core)] if core in os.sched_getaffinity(0) else []
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> None:

@@ -65,6 +65,10 @@ class StallMonitor:
                 self._stalls.append(Stall(float(start), float(end), int(core)))
         return sorted(self._stalls, key=lambda stall: stall.start)
 
+    def sure(self) -> list[Stall]:
+        """Those that are the machine's for sure: none where real time is refused, for other load is seen there too."""
+        return self.stalls() if self.realtime else []
+
     def describe(self) -> str:
         """For the message beside a figure."""
         stalls = self.stalls()

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 
-from bench import floor
+from bench import floor, peers, setup, sipp
+from bench.peer import Peer
+from bench.server import server
 
 
-@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+@pytest.mark.skipif(not floor.can_run(), reason="no C compiler")
 def test_the_floor_sends_to_all_and_receives_behind_the_filter() -> None:
-    plain = floor.measure(40, 2, 1.0, filtered=False, warm_up=0.5)
-    assert plain.sent == 40 * 50
-    assert plain.received == pytest.approx(40 * 50, rel=0.2)
-    assert plain.arrived >= 40 * 50
-    filtered = floor.measure(40, 2, 1.0, warm_up=0.5)
+    said, arrived = floor.measure(40, 2, 1.0, filtered=False, warm_up=0.5)
+    plain = said[-1] - said[0]
+    assert plain[floor.SENT] == 40 * 50
+    assert plain[floor.RECEIVED] == pytest.approx(40 * 50, rel=0.2)
+    assert arrived >= 40 * 50
+    said, _ = floor.measure(40, 2, 1.0, warm_up=0.5)
     # The two speakers' packets, and one in 64 of the others'.
-    assert filtered.received == pytest.approx(2 * 50 + 38 * 50 / 64, rel=0.4)
+    assert (said[-1] - said[0])[floor.RECEIVED] == pytest.approx(2 * 50 + 38 * 50 / 64, rel=0.4)
+
+
+@pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.package)
+def test_a_peer_serves_listeners(peer: Peer) -> None:
+    if not peer.installed:
+        pytest.skip(f"{peer.package} is not installed")
+    found = peers.at_work(peer, 20, 1.0)
+    assert found.packets == pytest.approx(50, abs=5)
+    assert 0 < found.cpu < 1
+
+
+def test_sipp_and_our_own_load_generator_agree_on_a_server() -> None:
+    if not sipp.installed():
+        pytest.skip("SIPp is not installed")
+    with server():
+        opinion = sipp.ask_sipp(40, held=0.5)
+    assert (opinion.answered, opinion.failed, opinion.retransmitted) == (40, 0, 0)
+    assert "40 answered, 0 failed" in sipp.ask_ours(40, held=0.5)
+
+
+def test_ticks_are_witnessed_and_all_is_freed_when_the_server_ends_a_conference() -> None:
+    ended = setup.ended(30, 100.0, "ended", setup.by_server)
+    assert "nothing left" in ended.value and "30 callers were told" in ended.note
+    assert not ended.far
