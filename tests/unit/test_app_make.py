@@ -39,11 +39,11 @@ def test_a_python_without_venv_is_told_the_package(tmp_path: Path) -> None:
     assert "apt-get install python3-venv" in result.stderr
 
 
-@pytest.mark.parametrize("failing", ["test", "lint", "none"])
-def test_ci_runs_both_and_fails_when_one_does(failing: str, tmp_path: Path) -> None:
-    script(tmp_path, "make", f'echo "$1 CI=$CI"; [ "$1" != {failing} ]')
+@pytest.mark.parametrize("failing", ["test", "bench", "lint", "none"])
+def test_ci_runs_all_and_fails_when_one_does(failing: str, tmp_path: Path) -> None:
+    script(tmp_path, "make", f'echo "$* CI=$CI"; [ "$1" != {failing} ]')
     result = run(ROOT / ".ci/run", PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert result.stdout == "test CI=true\nlint CI=true\n"
+    assert result.stdout == "test CI=true\nbench ARGS=--quick --ci CI=true\nlint CI=true\n"
     assert (result.returncode == 0) == (failing == "none")
 
 
