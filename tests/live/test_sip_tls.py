@@ -190,3 +190,17 @@ def test_a_stop_closes_connections_of_tls(authority: Authority, make_stand: Call
     together(ann, bob, lambda: bob.seen(Ended) and not ann.service.user_agent.transactions.unanswered)
     bob.service.stopService()
     together(ann, bob, lambda: not len(bob.service.connections) and not len(ann.service.connections))
+
+
+def test_a_failure_that_is_over_is_not_told_any_more(authority: Authority, make_stand: Callable[..., Stand]) -> None:
+    files = authority.issue("bob", "other.example.com")
+    ann, bob = make_stand(ANN, authority.issue("ann")), make_stand(BOB, files)
+    call(ann, bob, "pbx.example.com")
+    assert why(ann, bob)
+    authority.issue("bob", "pbx.example.com")
+    security = bob.service.connections._security
+    assert security is not None
+    security.contexts = load(files)
+    call(ann, bob, "pbx.example.com")
+    together(ann, bob, lambda: ann.seen(Answered))
+    assert why(ann, bob) == ""

@@ -190,7 +190,7 @@ class SIPService(Service):
         return [place for place in places if place[0] == "::" or (":" in place[0]) == (":" in remote)]
 
     def why_failed(self, flow: Flow) -> str:
-        """Why the last connection to there failed; empty when none did."""
+        """Why the last connection to there failed; empty when it stands, or there was none."""
         return self._failures.get((flow.transport, flow.remote), "")
 
     # What the sockets tell
@@ -200,6 +200,10 @@ class SIPService(Service):
 
     def flow_failed(self, flow: Flow) -> None:
         self._work(self.user_agent.flow_failed, flow)
+
+    def connection_stands(self, flow: Flow) -> None:
+        """What went wrong before is over."""
+        self._failures.pop((flow.transport, flow.remote), None)
 
     def connection_failed(self, flow: Flow, why: str) -> None:
         """One that we wanted; those who wait for it hear of it by flow_failed."""

@@ -69,6 +69,7 @@ class Connection(protocol.Protocol):
 
     def _open(self) -> None:
         self._connected = True
+        self._pool.owner.connection_stands(self.flow)
         waiting, self._waiting, self._waiting_size = self._waiting, [], 0
         self.transport.writeSequence(waiting)
 
