@@ -79,7 +79,6 @@ class Client:
     def call(self, **options: str) -> Response:
         """Up to the ACK; the 200."""
         self.send(self.request("INVITE", body=SDP, **options))
-        assert self.status() == 100
         response = self.message()
         assert isinstance(response, Response)
         assert response.status == 200
@@ -136,7 +135,7 @@ def test_timers_run(stand: Stand) -> None:
     stand.accept_all()
     client = Client(stand, "udp")
     client.send(client.request("INVITE", body=SDP))
-    assert [client.status() for _ in range(3)] == [100, 200, 200]
+    assert [client.status() for _ in range(2)] == [200, 200]
 
 
 def test_a_listener_on_all_addresses_names_one_that_the_peer_can_reach(make_stand: Callable[..., Stand]) -> None:
@@ -166,7 +165,7 @@ def test_a_fault_in_one_call_ends_that_call_alone(stand: Stand) -> None:
     try:
         first, second = Client(stand, "udp"), Client(stand, "udp")
         first.send(first.request("INVITE", body=SDP))
-        assert [first.status(), first.status()] == [100, 500]
+        assert first.status() == 500
         second.call()
         bye = second.message()
         assert isinstance(bye, Request)
