@@ -19,7 +19,7 @@ from xconf.conference.profile import Profile
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
 from xconf.conference.stream import Stream
-from xconf.conference.turns import LOOKS
+from xconf.conference.turns import LOOKS, TurnTaker
 from xconf.media.catalogue import possible
 from xconf.media.sources import Recorded, SoundError
 
@@ -41,6 +41,7 @@ class House:
     media: Media
     library: Library
     events: Stream
+    turns: TurnTaker
 
 
 class Owner(Protocol):
@@ -71,6 +72,7 @@ class Conference:
         self.profile = profile
         self.controls = controls
         self.clock = house.clock
+        self.turns = house.turns
         self.mix = house.media.create_mix(profile.sample_rate, profile.channels)
         self.codecs = profile.codecs or possible(profile.sample_rate)
         self.mix.passing = not profile.transcoding
@@ -81,6 +83,7 @@ class Conference:
         self.defaults = Defaults(profile.vad.enable, profile.vad.level, profile.agc.enable, profile.agc.settings)
         self.alone_sound = profile.alone_sound
         self.comfort_noise = profile.cng.enable
+        self.locked = False  # only administrators may come in
         self.ending = ""  # why it ends, once it does
         self.expected_until = self.started_at + SETUP
         self._house = house
@@ -124,7 +127,7 @@ class Conference:
         """It is a member now."""
         del self.waiting[member.id]
         if self.members:
-            self._play_tone(self.profile.member_join)
+            self.tell_all(self.profile.member_join)
         self.members[member.id] = member
         member.publish(events.MemberJoined, role=member.role)
         self._settle()
@@ -133,8 +136,10 @@ class Conference:
         """It is no member any more, though its call may go on for a prompt."""
         self.waiting.pop(member.id, None)
         if self.members.pop(member.id, None) and self.members and not self.ending:
-            self._play_tone(self.profile.member_leave)
+            self.tell_all(self.profile.member_leave)
         self.leaving[member.id] = member
+        if not self.members:
+            self.set_flag("locked", False)  # nobody is left who could open it
         if not self.ending:
             self._settle()
 
@@ -185,7 +190,8 @@ class Conference:
         """What is played back to all, or empty."""
         return self.deck.playing
 
-    def _play_tone(self, spec: str) -> None:
+    def tell_all(self, spec: str) -> None:
+        """A prompt or tone of the profile, for all to hear."""
         # Of a rush of callers one tone is heard, not hundreds on top of one another.
         sound = None if self._tone.busy else self.sound(spec)
         if sound is not None:
@@ -234,6 +240,7 @@ class Conference:
             "vad": self.defaults.vad,
             "cng": self.comfort_noise,
             "agc": self.defaults.agc,
+            "locked": self.locked,
         }
         return [name for name, on in states.items() if on]
 
@@ -247,6 +254,8 @@ class Conference:
         elif name == "cng":
             self.comfort_noise = on
             self._set_noise()
+        elif name == "locked":
+            self.locked = on
         else:
             setattr(self.defaults, name, on)
             for member in self.members.values():

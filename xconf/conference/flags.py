@@ -8,7 +8,7 @@ from collections.abc import Collection
 from xconf.conference.errors import near
 
 MEMBER_FLAGS = ("speaker", "admin", "auth", "mute", "deaf", "vad", "agc")
-CONFERENCE_FLAGS = ("alone-snd", "vad", "cng", "agc")
+CONFERENCE_FLAGS = ("alone-snd", "vad", "cng", "agc", "locked")
 
 _WORDS = re.compile(r"[\s,|]+")
 

@@ -6,10 +6,12 @@ import logging
 import uuid
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from xconf.conference import events
 from xconf.conference.announcer import Announcer
+from xconf.conference.commands import Reply
 from xconf.conference.controls import DIGITS, Action, Controls
 from xconf.conference.deck import Deck
 from xconf.conference.digits import Collector
@@ -46,6 +48,7 @@ class Reason(StrEnum):
     KEYPAD = "left by keypad"
     KICKED = "kicked"
     WRONG_PIN = "wrong PIN"
+    LOCKED = "conference locked"
     ENDED = "conference ended"
     STOPPED = "server stopped"
     FAILED = "a fault of the server"
@@ -120,12 +123,15 @@ class Member:
             self._enter()
 
     def _enter(self) -> None:
+        if self.conference.locked and not self.settings.admin:
+            self.depart(Reason.LOCKED, "member_barred")
+            return
         self.stage = Stage.IN
         self.admitted = True
         self.joined_at = self.conference.clock.seconds()
         self.settings.apply(self.leg, self.conference.defaults)
         self.leg.attach(self.conference.mix)
-        self._announce("welcome", "welcome")
+        self.announce("welcome", "welcome")
         self.conference.admit(self)
 
     def depart(self, reason: str, prompt: str) -> None:
@@ -197,19 +203,29 @@ class Member:
             self._collector.feed(digit)
 
     def _run(self, action: Action) -> None:
+        if action.rights == "admin" and not self.settings.admin:
+            self._ran(action, CommandError("only administrators may do that"))
+            return
+        work = action.command.turns(self, action.argument)
+        self.conference.turns.take(work, partial(self._ran, action), partial(self._ran, action))
+
+    def _ran(self, action: Action, outcome: Reply | Exception) -> None:
         error = ""
-        try:
-            if action.rights == "admin" and not self.settings.admin:
-                raise CommandError("only administrators may do that")
-            action.command(self, action.argument)
-        except CommandError as refusal:
-            error = str(refusal)
-        except Exception:
-            log.exception("command %s of %s failed", action.text, self.call.call_id)
+        if isinstance(outcome, CommandError):
+            error = str(outcome)
+        elif isinstance(outcome, Exception):
+            log.error("command %s of %s failed", action.text, self.call.call_id, exc_info=outcome)
             error = "failed"
-        if error:
-            self._announce("refused", "refused")
+        elif outcome.later is not None:
+            outcome.later.then(self._ended)
         self.publish(events.CommandRun, command=action.text, error=error)
+        if error:
+            self.announce("refused", "refused")
+
+    def _ended(self, outcome: Reply | CommandError) -> None:
+        """What a key began is over."""
+        if isinstance(outcome, CommandError):
+            self.announce("refused", "refused")
 
     def _talk(self, on: bool) -> None:
         if on != self.talking and self.stage is Stage.IN:
@@ -229,8 +245,8 @@ class Member:
         """The names of the flags that are on."""
         return self.settings.flags(self.conference.defaults)
 
-    def set_flag(self, name: str, on: bool) -> None:
-        """Change a flag, now; it is told to the member if it makes a difference. Raises CommandError."""
+    def set_flag(self, name: str, on: bool, *, told: bool = True) -> None:
+        """Change a flag, now; it is told to the member (if `told`) where it makes a difference. Raises CommandError."""
         if name == "auth":
             self._set_auth(on)
             return
@@ -244,9 +260,9 @@ class Member:
             self._talk(False)
         self.publish(events.MemberFlagChanged, flag=name, on=on)
         # Nobody hears a listener: that it is muted makes no difference to it.
-        if name in ("speaker", "admin", "deaf") or (name == "mute" and self.settings.speaker):
+        if told and (name in ("speaker", "admin", "deaf") or (name == "mute" and self.settings.speaker)):
             said = "muted" if name == "mute" else name
-            self._announce(name, said if on else f"un{said}")
+            self.announce(name, said if on else f"un{said}")
 
     def _set_auth(self, on: bool) -> None:
         """Let a caller in who is in the PIN menu."""
@@ -298,7 +314,8 @@ class Member:
         """Whether there was one."""
         return self.deck.stop()
 
-    def _announce(self, topic: str, what: str) -> None:
+    def announce(self, topic: str, what: str) -> None:
+        """Tell it a prompt of the profile, `member_…`; of one topic the latest counts."""
         if self.stage is Stage.IN:
             self.announcer.say(topic, getattr(self.conference.profile, f"member_{what}"))
 

@@ -117,6 +117,11 @@ class Profile(Keys, frozen=True):
     member_speaker: Spec = "speaker.wav"
     member_unspeaker: Spec = "unspeaker.wav"
     member_refused: Spec = "refused.wav"
+    member_locked: Spec = "is-locked.wav"
+    member_unlocked: Spec = "is-open.wav"
+    member_barred: Spec = "locked.wav"
+    member_all_muted: Spec = "all-muted.wav"
+    member_all_unmuted: Spec = "all-unmuted.wav"
 
     def sounds(self) -> dict[str, str]:
         """The sounds that this profile plays: key -> file or tone."""

@@ -14,6 +14,7 @@ from xconf.conference.library import Library
 from xconf.conference.member import Member, Reason
 from xconf.conference.profile import Profile
 from xconf.conference.stream import Stream
+from xconf.conference.turns import TurnTaker
 from xconf.media.rows import OutOfRows
 
 LONGEST_NAME = 64
@@ -49,7 +50,7 @@ class Conferences:
         self.clock = clock
         self.commands = commands
         self.events = Stream(time or clock.seconds)
-        self._house = House(clock, media, library, self.events)
+        self._house = House(clock, media, library, self.events, TurnTaker(clock))
         self._profiles = profiles
         self._controls = controls
         self._limit = limit

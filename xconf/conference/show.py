@@ -28,7 +28,7 @@ def conference_row(conference: Conference) -> Row:
         "members": len(conference.members),
         "speakers": conference.speakers,
         "waiting": len(conference.waiting),
-        "access": "pin" if profile.pin_auth else "open",
+        "access": "locked" if conference.locked else "pin" if profile.pin_auth else "open",
         "seconds": round(conference.clock.seconds() - conference.started_at),
     }
 
