@@ -17,7 +17,7 @@ def phones(room: Room, rate: int, channels: int) -> dict[str, Wire]:
     """A phone for each codec."""
     made = {}
     for number, name in enumerate(NAMES):
-        (format,) = formats([name], rate, channels)
+        (format,) = formats((name,), rate, channels)
         codec = codec_of(format, rate, channels)
         made[name] = room.phone(codec=codec, payload_type=96 + number, ptime=packet_time(codec, 20))
     return made
@@ -84,5 +84,5 @@ def test_a_lost_packet_of_stereo_keeps_both_channels_apart() -> None:
 
 
 def codec(name: str) -> Codec:
-    (format,) = formats([name], 16000, 2)
+    (format,) = formats((name,), 16000, 2)
     return codec_of(format, 16000, 2)

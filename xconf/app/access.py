@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 
-from xconf.app.dialrules import first_rule
+from xconf.app.dialrules import DialRule, first_rule
 from xconf.app.settings import Settings
 from xconf.calls.access import Route
 from xconf.calls.trunk import Trunk
 from xconf.calls.trunks import Trunks
 from xconf.sip.flow import Flow
 from xconf.sip.message import Request
+from xconf.sip.syntax import REMEMBERED, remembered
 
 
 class ConfiguredAccess:
@@ -21,9 +23,12 @@ class ConfiguredAccess:
         self.users: Mapping[str, str] = {**settings.sip.users, **trunks.users}
         self._settings = settings
         self._trunks = trunks
+        # The same hosts call again, and the same numbers are called.
+        self._allows = lru_cache(REMEMBERED)(settings.sip.allows)
+        self._routes: dict[str, Callable[[str], Route | None]] = {}
 
     def trusts(self, host: str) -> bool:
-        return self._trunks.at(host) or self._settings.sip.allows(host)
+        return self._trunks.at(host) or self._allows(host)
 
     def at_trunk(self, host: str) -> bool:
         return self._trunks.at(host)
@@ -38,13 +43,17 @@ class ConfiguredAccess:
         return self._trunks.of_user(user)
 
     def route(self, dialled: str, trunk: Trunk | None = None) -> Route | None:
-        own = (
-            self._settings.sip.trunks[trunk.name].dialplan
-            if trunk and trunk.name in self._settings.sip.trunks
-            else None
-        )
-        found = first_rule(own, dialled) if own else self._settings.route(dialled)
-        if found is None:
-            return None
-        rule, conference = found
-        return Route(conference, rule.profile, rule.flags.flags)
+        name = trunk.name if trunk and trunk.name in self._settings.sip.trunks else ""
+        route = self._routes.get(name)
+        if route is None:
+            own = self._settings.sip.trunks[name].dialplan if name else None
+            route = self._routes[name] = remembered(partial(_route, own or self._settings.dialplan))
+        return route(dialled)
+
+
+def _route(rules: Sequence[DialRule], dialled: str) -> Route | None:
+    found = first_rule(rules, dialled)
+    if found is None:
+        return None
+    rule, conference = found
+    return Route(conference, rule.profile, rule.flags.flags)

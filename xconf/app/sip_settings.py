@@ -138,4 +138,5 @@ class Sip(Section, frozen=True):
 
     def allows(self, host: str) -> bool:
         """Whether calls from this address need no password; see Trunks for those of trunks."""
-        return any(ipaddress.ip_address(host) in network for network in self.allow)
+        address = ipaddress.ip_address(host)
+        return any(address in network for network in self.allow)

@@ -33,7 +33,7 @@ class Terms:
         return cls(conference.codecs, len(chosen), conference.profile.ptime, mix.rate, mix.channels)
 
     @property
-    def formats(self) -> list[Format]:
+    def formats(self) -> tuple[Format, ...]:
         """As session descriptions tell of them."""
         return formats(self.codecs, self.rate, self.channels)
 

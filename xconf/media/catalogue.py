@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 
 from xconf.media import opus_parameters
 from xconf.media.codecs import LINEAR, PCMA, PCMU, Codec, CodecMissing
@@ -57,9 +57,10 @@ def rate_of(name: str) -> int | None:
     return RATE if name == "g722" else _FIXED[name].rate
 
 
-def formats(names: Iterable[str], rate: int, channels: int) -> list[Format]:
+@lru_cache
+def formats(names: tuple[str, ...], rate: int, channels: int) -> tuple[Format, ...]:
     """What is said of codecs in session descriptions, for a conference of that rate (Hz) and number of channels."""
-    return [_described(name, rate, channels) for name in names]
+    return tuple(_described(name, rate, channels) for name in names)
 
 
 def _described(name: str, rate: int, channels: int) -> Format:
@@ -90,6 +91,7 @@ def codec_of(agreed: Format, rate: int, channels: int) -> Codec:
     )
 
 
+@lru_cache
 def packet_time(codec: Codec, wanted: int) -> int:
     """The ms of sound in a packet that come nearest to what is wanted, from below where that can be."""
     allowed = _OPUS_PTIMES if isinstance(codec, Opus) else PTIMES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,7 +95,7 @@ class PhoneCall:
 
     # Offer and answer
 
-    def _codecs(self) -> list[Codec]:
+    def _codecs(self) -> Sequence[Codec]:
         """All at first; then the one agreed on, for sound sources and recordings are made for its rate."""
         if self.agreed is not None:
             agreed = self.agreed.codec

@@ -68,7 +68,7 @@ class LoadCalls:
         self._clock, self._monotonic = clock, monotonic
         self._sip, self._media, self._options = sip, media, options
         self._flows = {local[0]: Flow("udp", local, remote) for _, local in sip.listeners}
-        (self._codec,) = formats([options.codec], RATE, 1)
+        (self._codec,) = formats((options.codec,), RATE, 1)
         self._rng = rng
         self._credentials = (options.user, options.password) if options.user is not None else None
         self._calls: dict[int, LoadCall] = {}

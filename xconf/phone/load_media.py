@@ -263,5 +263,5 @@ def _payloads(codec: Codec) -> npt.NDArray[np.uint8]:
 
 def codec_named(name: str) -> Codec:
     """The codec of a caller, whose packets are all of one length."""
-    (format,) = formats([name], RATE, 1)
+    (format,) = formats((name,), RATE, 1)
     return codec_of(replace(format, fmtp="cbr=1"), RATE, 1)

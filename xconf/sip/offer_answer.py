@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from types import MappingProxyType
 
 from xconf.sip.errors import LocalProtocolError, RemoteProtocolError
-from xconf.sip.sdp import Attributes, Direction, Media, Origin, RtpMap, SessionDescription
+from xconf.sip.sdp import (
+    Attributes,
+    Direction,
+    Media,
+    Origin,
+    RtpMap,
+    SessionDescription,
+    fmtps,
+    payload_types,
+    rtpmaps,
+)
 from xconf.sip.syntax import remembered
 
 PROTOCOLS = ("RTP/AVP", "RTP/AVPF")
@@ -21,6 +32,7 @@ EVENTS = "0-16"
 _EVENT = "telephone-event"
 _FIRST_DYNAMIC = 96
 _FIRST_EVENT = 101
+_REMEMBERED = 512  # combinations of payload types and codecs
 
 # Payload types that need no a=rtpmap (RFC 3551 section 6), so far as a telephone may leave it out.
 _STATIC = {
@@ -180,7 +192,7 @@ def agree(our_offer: SessionDescription, their_answer: SessionDescription) -> Ag
     maps = _maps(ours)
     offered = {number: _codec(number, maps) for number in ours.payload_types if number in maps}
     ours_at = our_offer.connection_of(ours) or ""
-    choice = _match(theirs, list(offered.values()), maps) if _acceptable(their_answer, theirs, ours_at) else None
+    choice = _match(theirs, list(offered.values()), ours) if _acceptable(their_answer, theirs, ours_at) else None
     if choice is None:
         raise RemoteProtocolError("Answer refuses the audio", 488)
     received = next(number for number, codec in offered.items() if codec.matches(choice.codec.rtpmap))
@@ -216,7 +228,7 @@ def _choose(offer: SessionDescription, ours: Sequence[Sequence[Codec]], our_addr
     """The first m= section that we can take, and what of it. ours: lists of codecs, the best one first."""
     acceptable = [media for media in offer.media if _acceptable(offer, media, our_address)]
     for media in acceptable:
-        found = (_match(media, codecs, _STATIC) for codecs in ours)
+        found = (_match(media, codecs) for codecs in ours)
         choice = next((choice for choice in found if choice is not None), None)
         if choice is not None:
             return media, choice
@@ -248,15 +260,27 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def _match(media: Media, codecs: Sequence[Codec], known: Mapping[int, RtpMap]) -> _Choice | None:
-    """The first of their payload types that is one of our codecs, and the telephone-event that goes with it."""
-    maps = {**known, **media.rtpmap}
-    for number in media.payload_types:
-        rtpmap = maps.get(number)
-        codec = next((codec for codec in codecs if rtpmap is not None and codec.matches(rtpmap)), None)
+def _match(media: Media, codecs: Sequence[Codec], offered: Media | None = None) -> _Choice | None:
+    """The first of their payload types that is one of our codecs, and the telephone-event that goes with it.
+
+    offered: our offer that theirs is the answer to, whose payload types they need not explain again.
+    """
+    known = offered.attribute_lines("rtpmap") if offered else ""
+    rtpmap, fmtp = media.attribute_lines("rtpmap"), media.attribute_lines("fmtp")
+    return _choice(" ".join(media.formats), rtpmap, fmtp, tuple(codecs), known)
+
+
+@lru_cache(_REMEMBERED)
+def _choice(formats: str, rtpmap: str, fmtp: str, codecs: tuple[Codec, ...], known: str) -> _Choice | None:
+    """As `_match`, of what telephones of one make write all alike."""
+    numbers = payload_types(formats.split(" "))
+    maps = {**_STATIC, **rtpmaps(known), **rtpmaps(rtpmap)}
+    for number in numbers:
+        theirs = maps.get(number)
+        codec = next((codec for codec in codecs if theirs is not None and codec.matches(theirs)), None)
         if codec is not None:
-            event = _event(media.payload_types, maps, codec.clock_rate)
-            return _Choice(replace(codec, payload_type=number), media.fmtp.get(number), *event)
+            event = _event(numbers, maps, codec.clock_rate)
+            return _Choice(replace(codec, payload_type=number), fmtps(fmtp).get(number), *event)
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from typing import Literal, TypeAlias
@@ -93,19 +93,20 @@ class Media(_Attributed):
     @property
     def payload_types(self) -> list[int]:
         """The formats that are RTP payload types, in the order of preference."""
-        return [int(text) for text in self.formats if _is_payload_type(text)]
+        return payload_types(self.formats)
 
     @property
     def rtpmap(self) -> Mapping[int, RtpMap]:
         """Payload type -> what it is. Malformed maps are left out; the first of a payload type counts."""
-        return _rtpmap(self._lines_of("rtpmap"))
+        return rtpmaps(self.attribute_lines("rtpmap"))
 
     @property
     def fmtp(self) -> Mapping[int, str]:
         """Payload type -> the codec's parameters, as written."""
-        return dict(_by_payload_type(self._lines_of("fmtp")))
+        return fmtps(self.attribute_lines("fmtp"))
 
-    def _lines_of(self, name: str) -> str:
+    def attribute_lines(self, name: str) -> str:
+        """The values of all attributes of this name, one on a line."""
         return "\n".join([value or "" for key, value in self.attributes if key == name])
 
     @property
@@ -134,14 +135,25 @@ class Media(_Attributed):
         return text + _attribute_lines(self.attributes)
 
 
+def payload_types(formats: Iterable[str]) -> list[int]:
+    """Those formats of an m= section that are RTP payload types, in order."""
+    return [int(text) for text in formats if _is_payload_type(text)]
+
+
 @remembered
-def _rtpmap(lines: str) -> Mapping[int, RtpMap]:
+def rtpmaps(lines: str) -> Mapping[int, RtpMap]:
+    """What the values of rtpmap, one on a line, say; see `Media.rtpmap`."""
     maps: dict[int, RtpMap] = {}
     for payload_type, text in _by_payload_type(lines):
         found = _RTPMAP.match(text)
         if found and int(found[2]) and payload_type not in maps:
             maps[payload_type] = RtpMap(found[1], int(found[2]), int(found[3] or 1))
     return maps
+
+
+def fmtps(lines: str) -> Mapping[int, str]:
+    """What the values of fmtp, one on a line, say; see `Media.fmtp`."""
+    return dict(_by_payload_type(lines))
 
 
 def _by_payload_type(lines: str) -> list[tuple[int, str]]:
@@ -200,9 +212,18 @@ class _Reader:
         self._media: list[Media] = []
 
     def read(self, lines: Sequence[str]) -> SessionDescription:
+        attributes = self._attributes
         for line in lines:
             kind, equals, value = line.partition("=")
-            self._take(kind.strip(" \t") if equals else "", value.strip(" \t"))
+            kind, value = kind.strip(" \t"), value.strip(" \t")
+            if not equals:
+                continue
+            if kind == "a":
+                name, colon, rest = value.partition(":")
+                attributes.append((name, rest.strip(" \t") if colon else None))
+            else:
+                self._take(kind, value)
+                attributes = self._media[-1].attributes if self._media else self._attributes
         if self._origin is None:
             raise RemoteProtocolError("SDP without an o= line")
         times = self._times or ["0 0"]
@@ -210,10 +231,6 @@ class _Reader:
 
     def _take(self, kind: str, value: str) -> None:
         match kind:
-            case "a":
-                name, colon, rest = value.partition(":")
-                level = self._media[-1].attributes if self._media else self._attributes
-                level.append((name, rest.strip(" \t") if colon else None))
             case "m":
                 self._add_media(value)
             case "c":
