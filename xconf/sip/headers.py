@@ -120,14 +120,15 @@ class Headers:
         return self._by_key().get(_KEYS.get(name) or identify(name)[0], [])
 
     def _by_key(self) -> dict[str, list[str]]:
-        if self._index is None:
-            self._index = {}
+        index = self._index
+        if index is None:
+            index = self._index = {}
             for key, _, value in self._lines:
-                if key in self._index:
-                    self._index[key].append(value)
+                if key in index:
+                    index[key].append(value)
                 else:
-                    self._index[key] = [value]
-        return self._index
+                    index[key] = [value]
+        return index
 
     def repeated(self) -> list[str]:
         """The keys of the fields that have several lines."""
@@ -140,17 +141,16 @@ class Headers:
 
     def get_all(self, name: str) -> list[str]:
         """All values of this field; those of a list field are split at their commas."""
-        values = self.values(name)
-        if identify(name)[0] not in LISTS:
-            return list(values)
-        return [element for value in values for element in split_commas(value)]
+        key = _KEYS.get(name) or identify(name)[0]
+        values = self._by_key().get(key, [])
+        return [element for value in values for element in split_commas(value)] if key in LISTS else list(values)
 
     def typed(self, name: str, parse: Callable[[str], T]) -> T | None:
         """The first line's value through `parse`, remembered until the field changes."""
         key = _KEYS.get(name) or identify(name)[0]
         if key not in self._typed:
-            value = self.get(key)
-            self._typed[key] = None if value is None else parse(value)
+            values = self._by_key().get(key)
+            self._typed[key] = parse(values[0]) if values else None
         found: T | None = self._typed[key]
         return found
 
@@ -187,12 +187,11 @@ class Headers:
 
         value: what `typed` is to give from now on; its text is what is written.
         """
-        rest = self.get_all(name)[1:]
-        self.set(name, str(value))
-        key = identify(name)[0]
-        if rest:
-            place = [line[0] for line in self._lines].index(key) + 1
-            self._change([*self._lines[:place], *(_line(name, element) for element in rest), *self._lines[place:]], key)
+        new = _line(name, str(value))
+        key, rest = new[0], self.get_all(name)[1:]
+        place = next((place for place, line in enumerate(self._lines) if line[0] == key), len(self._lines))
+        others = [line for line in self._lines[place:] if line[0] != key]
+        self._change([*self._lines[:place], new, *(_line(name, element) for element in rest), *others], key)
         self._typed[key] = value
 
     def remove(self, name: str) -> None:
@@ -201,8 +200,10 @@ class Headers:
         self._change([line for line in self._lines if line[0] != key], key)
 
     def _change(self, lines: list[Line], key: str) -> None:
+        """Other lines, of which those of one field have changed."""
         self._lines = lines
-        self._index = None
+        if self._index is not None:
+            self._index[key] = [value for each, _, value in lines if each == key]
         self._typed.pop(key, None)
         self._typed_lists.pop(key, None)
 

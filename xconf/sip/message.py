@@ -264,6 +264,8 @@ def _parse_lines(text: str) -> tuple[list[Line], RemoteProtocolError | None]:
 
 def _start(line: str, headers: Headers) -> tuple[Request | Response, RemoteProtocolError | None]:
     pieces = line.split(" ")
+    if len(pieces) == 3 and pieces[2] == "SIP/2.0" and pieces[1] and is_token(pieces[0]):
+        return Request(pieces[0], pieces[1], headers), None
     if _VERSION.match(pieces[0]):
         return _status_line(line, headers), None
     if not is_token(pieces[0]):

@@ -114,7 +114,7 @@ def _parameter_value(text: str) -> str:
 
 def format_parameters(params: Parameters) -> str:
     """The reverse of `parse_parameters`."""
-    return "".join(f";{name}" if value is None else f";{name}={_written(value)}" for name, value in params.items())
+    return "".join([f";{name}" if value is None else f";{name}={_written(value)}" for name, value in params.items()])
 
 
 def _written(value: str) -> str:

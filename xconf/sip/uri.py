@@ -206,7 +206,7 @@ class Address:
             return cls._bracketed(display, rest)
         bracket = text.find("<")
         if bracket >= 0:
-            return cls._bracketed(_unquoted_display(text[:bracket]), text[bracket:])
+            return cls._bracketed(_unquoted_display(text[:bracket]) if bracket else None, text[bracket:])
         return cls._bare(text)
 
     @classmethod

@@ -191,7 +191,8 @@ class UserAgent:
             self._answer_stateless(request, error.status, flow, reason=error.reason)
 
     def _request(self, request: Request, flow: Flow, now: float) -> None:
-        stamp(request, flow)
+        if request.method != "ACK":  # which nothing is answered to
+            stamp(request, flow)
         transaction = self.transactions.find(request)
         if transaction is not None:
             transaction.again(request, now)
