@@ -35,7 +35,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_every_name_is_a_codec_that_can_be_described_and_agreed_on() -> None:
     for name in NAMES:
         for rate in (8000, 16000, 32000, 48000):
-            (format,) = formats([name], rate, 1)
+            (format,) = formats((name,), rate, 1)
             codec = codec_of(format, rate, 1)
             assert (codec.name, codec.clock) == (format.name, format.clock_rate)
             assert rate_of(name) in (None, codec.rate)
