@@ -19,8 +19,8 @@ from bench.server import server
 
 SECONDS, RATE = 10, 400
 STAGES = (
+    ("reports: RTCP", ("(xconf/media/reports.py",)),
     ("send: sendmmsg", ("send_all (xconf/rtp/ports.py",)),
-    ("reports: RTCP", ("(xconf/media/reports.py", "(xconf/rtp/rtcp.py")),
     ("receive: filter, recvmmsg, sort, decode", ("_receive (xconf/media/engine.py", "(xconf/media/filtering.py")),
     ("mix", ("_mix (xconf/media/engine.py",)),
     ("encode", ("(xconf/media/outputs.py", "(xconf/media/opus.py", "(xconf/media/g722.py")),
@@ -29,6 +29,7 @@ STAGES = (
 )
 REST = "the rest: reactor, threads, log"
 WAITING = (
+    "_run (xconf/rtp/ports.py",
     "_worker (concurrent/futures/",
     "Condition.wait (threading.py",
     "wait (threading.py",
