@@ -36,7 +36,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class TickClock:
     """Calls `tick(missed)` every 20 ms; `missed` ticks were due before this one and did not happen.
 
-    lateness: float32[KEPT], seconds by which the last ticks came late, a ring; missed: how many did not happen.
+    lateness: float32[KEPT], seconds by which the last ticks came late, a ring; one before which others were missed is as
+    late as the first of those, 20 ms and more. missed: how many did not happen.
     """
 
     def __init__(self, reactor: IReactorFDSet, tick: Callable[[int], None]) -> None:
@@ -94,11 +95,10 @@ class TickClock:
             return
         began = time.monotonic()
         missed = expirations - 1
-        self._due += missed * PERIOD
         self.missed += missed
         at = self.ticks % KEPT
         self.lateness[at] = began - self._due
-        self._due += PERIOD
+        self._due += expirations * PERIOD
         self.ticks += 1
         try:
             self._tick(missed)
