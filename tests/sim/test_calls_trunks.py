@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import random
 from collections.abc import Callable, Iterator
@@ -310,6 +311,19 @@ def test_a_trunk_that_did_not_change_stays_registered_and_one_that_is_gone_is_un
     assert [request.headers.get("Expires") for request in one.heard] == ["3600"]
     assert [request.headers.get("Expires") for request in two.heard] == ["3600", "0"]
     assert not office.trunks.at("127.0.0.8")
+
+
+def test_a_trunk_that_is_changed_does_not_end_its_own_new_registration(office: Office) -> None:
+    exchange = Exchange(office, "127.0.0.7")
+    trunk = Trunk(name="t", servers=(("127.0.0.7", None),), domain="d", username="1", register=True)
+    office.with_trunks(trunk)
+    office.reactor.run(1)
+    office.trunks.adopt([dataclasses.replace(trunk, caller_id="77")])
+    office.reactor.run(1)
+    assert [request.headers.get("Expires") for request in exchange.heard] == ["3600", "3600"]
+    office.trunks.adopt([dataclasses.replace(trunk, username="2")])
+    office.reactor.run(1)
+    assert [request.headers.get("Expires") for request in exchange.heard[2:]] == ["0", "3600"]
 
 
 def test_the_stop_ends_all_registrations(office: Office) -> None:

@@ -46,6 +46,11 @@ class Trunk:
     caller_id: str = ""
 
     @property
+    def account(self) -> tuple[object, ...]:
+        """What is the same in two registrations that stand for each other."""
+        return self.servers, self.domain, self.username
+
+    @property
     def certificate_names(self) -> tuple[str, ...]:
         """Whom the certificates of its servers may be for; none: for the server's own name (RFC 5922 section 7.2)."""
         return (self.certificate,) if self.certificate else ()

@@ -84,14 +84,18 @@ class TrunkLine:
             self._probe.start(now)
         self._sip.pump()
 
-    def stop(self) -> None:
-        """It is not ours any more: no request of its own but the one that ends the registration."""
+    def stop(self, heir: Trunk | None = None) -> None:
+        """It is not ours any more: no request of its own but the one that ends the registration.
+
+        That could reach the registrar after the heir's first one, and end that: an heir of the same account has it.
+        """
         if self._refresher.running:
             self._refresher.stop()
         if self._probe is not None:
             self._probe.stop()
         if self._registration is not None:
-            self._registration.stop(self._sip.seconds())
+            goodbye = heir is None or not heir.register or heir.account != self.trunk.account
+            self._registration.stop(self._sip.seconds(), goodbye=goodbye)
         self._stopped = True
         self._sip.pump()
 

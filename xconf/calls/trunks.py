@@ -62,7 +62,7 @@ class Trunks:
         for name, line in tuple(self._lines.items()):
             if wanted.get(name) != line.trunk:
                 del self._lines[name]
-                line.stop()
+                line.stop(wanted.get(name))
         lines: dict[str, TrunkLine] = {}
         fresh: list[TrunkLine] = []
         for name, trunk in wanted.items():

@@ -96,9 +96,9 @@ class Registration:
         """Register, and stay registered."""
         self._begin(now)
 
-    def stop(self, now: float) -> None:
-        """Ask the registrar to forget us, whatever comes of it."""
-        registered = self.until is not None and now < self.until
+    def stop(self, now: float, *, goodbye: bool = True) -> None:
+        """Ask the registrar to forget us, whatever comes of it; without goodbye, somebody else goes on in our place."""
+        registered = goodbye and self.until is not None and now < self.until
         self._leave(self.flow)
         self._cancel()
         self._round += 1
