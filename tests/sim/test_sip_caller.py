@@ -310,6 +310,28 @@ def test_reliable_ringing_is_acknowledged_in_order_and_once() -> None:
     bob.settle()
 
 
+def reliable(number: str) -> list[tuple[str, str]]:
+    return [("Require", "100rel"), ("RSeq", number)]
+
+
+def test_the_answer_of_the_telephone_that_was_picked_up_counts_and_not_that_of_the_first_that_rang() -> None:
+    """Sound once went to the telephone of a fork that had answered our offer first, in a reliable 183."""
+    bob = Called()
+    invite = bob.call()
+    bob.reply(invite, 183, *reliable("1"), tag="b1", sdp=ANSWER)
+    bob.reply(invite, 183, *reliable("1"), tag="b2", sdp=OTHER_OFFER)
+    bob.reply(invite, 200, tag="b2")
+    assert [event.sdp for event in bob.events if isinstance(event, AnswerArrived)] == [ANSWER, OTHER_OFFER]
+    bob.session.hangup(bob.now)
+    bob.drain()
+
+    cat = Called()
+    invite = cat.call()
+    cat.reply(invite, 183, *reliable("1"), tag="c1", sdp=ANSWER)
+    cat.reply(invite, 200, tag="c2", sdp=OTHER_OFFER)
+    assert [event.sdp for event in cat.events if isinstance(event, AnswerArrived)] == [ANSWER, OTHER_OFFER]
+
+
 def test_an_update_in_an_early_dialog() -> None:
     bob = Called()
     invite = bob.call()

@@ -49,6 +49,8 @@ class ClientSession(Session):
         self._hop: tuple[Flow, Place | None] = (flow, None)
         self._offered = sdp is not None
         self._early: dict[str, int] = {}  # by the peer's tag: number of its latest reliable response
+        self._answers: dict[str, bytes] = {}  # by the peer's tag: what a reliable response has answered to our offer
+        self._answered_by: str | None = None  # the tag of the one that was told
         self._acks: dict[str, Transmit] = {}  # by the peer's tag
         self._unanswered: Response | None = None  # 2xx with an offer that our owner has not answered
         self._proceeding = False
@@ -123,7 +125,10 @@ class ClientSession(Session):
             if "100rel" in response.headers.get_all("Require"):
                 if not self._acknowledge_reliable(tag, response, now):
                     return
+                if sdp is not None and self._offered:
+                    self._answers.setdefault(tag, sdp)
                 if sdp is not None and self.changes.local_offer:
+                    self._answered_by = tag
                     self.changes.answered(sdp)
                     sdp = None
         self.ua.emit(Progress(self, response.status, sdp))
@@ -182,7 +187,9 @@ class ClientSession(Session):
         sdp = self.ua.sdp(response)
         if self._offered:
             self._up(tag, response, None, now)
-            if sdp is not None and self.changes.local_offer:
+            # Of a forked call the answer of another telephone may have come before, reliably: it counts no more.
+            sdp = self._answers.get(tag, sdp)
+            if sdp is not None and self._answered_by != tag:
                 self.changes.answered(sdp)
             self.changes.local_offer = False
             self.ua.emit(Answered(self, response))
