@@ -190,6 +190,12 @@ def _references(
         for index, rule in enumerate(rules if isinstance(rules, list) else ()):
             if isinstance(rule, dict):
                 _rule(document, (*path, index), rule, known)
+    invite = _section(raw, "invite")
+    _rule(document, ("invite",), invite, known)
+    trunk = invite.get("trunk")
+    trunks = set(_section(_section(raw, "sip"), "trunks"))
+    if isinstance(trunk, str) and trunk not in trunks:
+        document.problem(("invite", "trunk"), f"no trunk '{trunk}'{errors.near(trunk, trunks)}")
     names = {"default", *_section(raw, "controls")}
     for name, profile in profiles.items():
         for key in ("admin_controls", "user_controls"):

@@ -22,6 +22,7 @@ from xconf.app.config import Configuration, load
 from xconf.app.eventlog import log_events
 from xconf.app.history.command import history_command
 from xconf.app.history.service import History
+from xconf.app.invite_settings import Invite
 from xconf.app.logs import take_logging
 from xconf.app.memory import Collector
 from xconf.app.options import Options
@@ -37,6 +38,8 @@ from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
 from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.names import Names, system_hosts, system_resolver
+from xconf.calls.outbound import Outbound
+from xconf.calls.outbound_list import Invitations
 from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
 from xconf.conference.dispatch import Result, final, in_turns
@@ -87,6 +90,7 @@ class Server(MultiService):
         self.reactor = reactor
         self.configuration = configuration
         self.started_at = reactor.seconds()
+        self.allowed = settings.invite.allowed
         self._ending = False
 
         self.media = MediaService(reactor, make_engine(settings))
@@ -108,6 +112,8 @@ class Server(MultiService):
             media_timeout=settings.rtp.media_timeout,
         )
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
+        self.invitations = make_invitations(self, settings.invite)
+        self.conferences.inviter = self.invitations
         self.history = make_history(reactor, configuration, self.conferences.events)
         configuration.commands.add(server_commands(self))
         told = history_command(reactor, configuration.history)
@@ -167,6 +173,7 @@ class Server(MultiService):
         self._collector.stop()
         self._certificates.stop()
         self.trunks.stop()
+        self.invitations.stop()
         self.calls.shutdown()
         self.conferences.shutdown()
         stopped: defer.Deferred[Any] = super().stopService()
@@ -203,6 +210,9 @@ class Server(MultiService):
         self.conferences.reload(fresh.profiles, fresh.controls)
         self.trunks.adopt(trunks_of(fresh.settings))
         self.calls.access = ConfiguredAccess(fresh.settings, self.trunks)
+        self.allowed = fresh.settings.invite.allowed
+        invite = fresh.settings.invite
+        self.invitations.adopt(invite.limits, invite.usual, invite.lists)
         if fresh.contexts is not None:
             self._certificates.adopt(fresh.contexts)
         self.security.verify = verification(fresh.settings.sip.tls)
@@ -267,6 +277,12 @@ def at_last(later: Later) -> defer.Deferred[Result]:
 def six_of(settings: Settings) -> str:
     """The address for sound over IPv6, "" for none."""
     return settings.rtp.address6.host if settings.rtp.address6 else ""
+
+
+def make_invitations(server: Server, invite: Invite) -> Invitations:
+    """Calls that are placed from here, to whomever the configuration allows at the time."""
+    parts = (server.reactor, server.calls, server.media.engine, server.sip, server.trunks, lambda: server.allowed)
+    return Invitations(Outbound(*parts), server.conferences.events, invite.limits, invite.usual, invite.lists)
 
 
 def make_engine(settings: Settings) -> Engine:

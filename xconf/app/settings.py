@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 
 from xconf.app.dialrules import DialRule, first_rule
+from xconf.app.invite_settings import Invite
 from xconf.app.section import Name, Seconds, Section
 from xconf.app.sip_settings import Sip
 from xconf.app.values import EventKind, MediaAddress, MediaAddress6, PortRange, SocketPath, WebURL
@@ -94,6 +95,7 @@ class Settings(Section, frozen=True):
     control: Control = Control()
     sounds: SoundFolder = SoundFolder()
     dtmf: Dtmf = Dtmf()
+    invite: Invite = Invite()
     log: Log = Log()
     history: History = History()
     webhook: Webhook = Webhook()

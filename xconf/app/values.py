@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from xconf.conference.errors import near
 from xconf.conference.events import kinds
+from xconf.conference.invitation import caller_id
 
 TRANSPORTS: dict[str, Literal["udp", "tcp", "tls"]] = {"udp": "udp", "tcp": "tcp", "tls": "tls"}
 DOMAIN = re.compile(r"(?=.{1,253}\Z)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.?)+\Z")
@@ -240,6 +241,20 @@ class SocketPath:
         if path == text or not path:
             raise ValueError(f"'{text}' is not like unix:xconf.sock")
         return cls(path)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerId:
+    """Who calls: a number, or a name with a number."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> CallerId:
+        return cls(caller_id(text))
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.logger import Logger
 
@@ -13,6 +13,7 @@ from xconf.calls.terms import Terms
 from xconf.conference.member import Member, Reason
 from xconf.media.leg import Leg, LegMedia
 from xconf.sip import offer_answer
+from xconf.sip.events import Ended, Progress
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import RtpMap, SessionDescription, revised
 from xconf.sip.session import Session
@@ -25,22 +26,53 @@ log = Logger()
 PTIME = 20  # ms of sound in a packet, as nearly everywhere
 
 
-class Call:
-    """Lives from INVITE to the end of the session. `end` is where every way out leads."""
+class Placer(Protocol):
+    """Who placed a call of ours, until it is a member's or over."""
 
-    def __init__(self, calls: Calls, session: Session, route: Route, leg: Leg, caller: str, terms: Terms) -> None:
+    def progress(self, event: Progress) -> None:
+        """The telephone rings, or sends sound though nobody has answered yet."""
+
+    def answered(self) -> None:
+        """Offer and answer are both there; it is for the placer to `confirm` the call."""
+
+    def ended(self, reason: str, event: Ended | None) -> None:
+        """It is over. event: what the other side said to that."""
+
+
+class Call:
+    """Lives from INVITE to the end of the session. `end` is where every way out leads.
+
+    local: our offer, in the INVITE of a call that we place; placer: who placed it.
+    """
+
+    def __init__(
+        self,
+        calls: Calls,
+        session: Session,
+        route: Route,
+        leg: Leg,
+        caller: str,
+        terms: Terms,
+        *,
+        local: SessionDescription | None = None,
+        placer: Placer | None = None,
+    ) -> None:
         self.session = session
         self.route = route
         self.leg = leg
         self.caller = caller
         self.member: Member | None = None
+        self.counted_at = ""  # the host that it counts for; its phone may move to another
         self._calls = calls
         self._terms = terms
-        self._local: SessionDescription | None = None  # our latest description
+        self.placer = placer
+        self._local = local  # our latest description
         self._maps: dict[int, RtpMap] = {}  # payload types that either side has given a meaning
         self._entered: tuple[LegMedia, str] | None = None  # what the leg does, and for which host
         self._speaks_only = False
         self._ended = False
+        if local is not None:
+            self._learn(local)
 
     @property
     def call_id(self) -> str:
@@ -73,23 +105,18 @@ class Call:
 
     def offer(self) -> bytes:
         """Our offer, where the phone leaves it to us. Raises PortError."""
-        address = self._calls.media_addresses.ours(self.host, self.leg.port.six)
-        offer = offer_answer.offer(
-            self.terms.formats,
-            address,
-            self.leg.local_port,
-            origin=self._calls.origin(address),
-            previous=self._local,
-            used=self._maps,
-            ptime=self.terms.ptime,
-        )
-        return self._say(offer)
+        return self._say(self._calls.offer(self.terms, self.leg, self.host, self._local, self._maps))
 
     def accept_answer(self, answer: SessionDescription) -> None:
         """The phone's answer to our offer. Raises RemoteProtocolError and PortError; all is as it was then."""
         assert self._local is not None
         self._enter(offer_answer.agree(self._local, answer))
         self._learn(answer)
+
+    def hear_early(self, description: SessionDescription) -> None:
+        """Sound comes before the answer; what is said of it here binds nobody. Raises as `accept_answer`."""
+        assert self._local is not None
+        self._enter(offer_answer.agree(self._local, description))
 
     def _say(self, description: SessionDescription) -> bytes:
         self._local = revised(self._local, description) if self._local else description
@@ -107,7 +134,7 @@ class Call:
         before = self._entered
         remote, rtcp = agreed.remote_address, agreed.remote_rtcp
         held = remote[0] in UNSPECIFIED
-        if before is None:
+        if before is None or self.placer is not None:  # what comes before the answer is no agreement
             self._speaks_only = agreed.direction == "recvonly" and not held
         elif held:  # the old way; what is known of the phone's address is not to be forgotten
             remote, rtcp = before[0].remote, before[0].remote_rtcp
@@ -157,13 +184,19 @@ class Call:
         finally:
             self.end(reason)
 
-    def end(self, reason: str) -> None:
-        """It is over, whoever ended it: the member leaves, the leg is freed. Again does nothing."""
+    def end(self, reason: str, event: Ended | None = None) -> None:
+        """It is over, whoever ended it: the member leaves, the leg is freed. Again does nothing.
+
+        event: what the signalling said to that.
+        """
         if self._ended:
             return
         self._ended = True
         log.info("ended: {reason}", call_id=self.call_id, reason=reason)
         with ExitStack() as last:  # done whatever fails before
+            placer, self.placer = self.placer, None
+            if placer is not None:
+                last.callback(placer.ended, reason, event)
             last.callback(self._calls.forget, self)
             last.callback(self.leg.close)
             member, self.member = self.member, None

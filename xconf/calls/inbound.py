@@ -1,9 +1,10 @@
-"""Calls that come in: who may call, where to, what sound; and what is told of a call later on."""
+"""Calls that come in: who may call, where to, what sound; and what is told of any call later on."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -30,10 +31,10 @@ from xconf.sip import dtmf_relay, offer_answer
 from xconf.sip.bodies import sdp_of
 from xconf.sip.digest import Challenger, Outcome
 from xconf.sip.errors import RemoteProtocolError
-from xconf.sip.events import AnswerArrived, Confirmed, Ended, InfoReceived, Invited, Offered
+from xconf.sip.events import AnswerArrived, Answered, Confirmed, Ended, InfoReceived, Invited, Offered, Progress
 from xconf.sip.message import Request
 from xconf.sip.offer_answer import Agreed
-from xconf.sip.sdp import Origin, SessionDescription
+from xconf.sip.sdp import Origin, RtpMap, SessionDescription
 from xconf.sip.session import Session
 
 log = Logger()
@@ -81,6 +82,8 @@ class Calls:
             AnswerArrived: self._answer_arrived,
             Confirmed: self._confirmed,
             InfoReceived: self._info,
+            Progress: self._progress,
+            Answered: self._answered,
             Ended: self._session_ended,
         }
 
@@ -124,10 +127,7 @@ class Calls:
 
     def _has_room(self, session: Session, request: Request, host: str, trunk: Trunk | None) -> bool:
         """Whether the call can be taken on; else the caller has been answered."""
-        if self._stopping:
-            self._refuse(session, request, 503, "the server is stopping")
-            return False
-        full = self._admission.refusal(host, self._reactor.seconds(), trunk=trunk is not None)
+        full = self.full(trunk=trunk is not None, host=host)
         if full is not None:
             self._refuse(session, request, 503, full)
         return full is None
@@ -166,8 +166,7 @@ class Calls:
         leg = self._engine.create_leg(conference.mix, remote, media_host(host, six))
         # From here on the end of the session, which follows on any fault, frees the leg.
         caller = caller_of(request, trusted=trunk is not None)
-        call = self._calls[session] = self._by_leg[leg] = Call(self, session, route, leg, caller, terms)
-        self._admission.began(call.host)
+        call = self.begin(Call(self, session, route, leg, caller, terms))
         log.info(
             "call from {caller} at {host}{trunk} to {number}: conference {conference}",
             call_id=session.call_id,
@@ -213,7 +212,7 @@ class Calls:
         try:
             call.accept_answer(SessionDescription.parse(event.sdp))
         except (RemoteProtocolError, PortError) as error:
-            log.info("the answer to our offer is of no use: {error}", call_id=call.call_id, error=error)
+            log.info("the answer to our offer is of no use: {error}", call_id=call.call_id, error=str(error))
 
     def _offered(self, event: Offered) -> None:
         call, now = self._calls.get(event.session), self._reactor.seconds()
@@ -227,7 +226,7 @@ class Calls:
                 offer = SessionDescription.parse(event.offer_sdp)
                 description = call.answer(*self.negotiate(offer, call.host, call.terms, call.leg.port.six))
         except (RemoteProtocolError, PortError) as error:
-            log.info("session not changed: {error}", call_id=call.call_id, error=error)
+            log.info("session not changed: {error}", call_id=call.call_id, error=str(error))
             event.session.refuse(error.status if isinstance(error, RemoteProtocolError) else 488, now=now)
         else:
             event.session.accept(description, now)
@@ -241,7 +240,23 @@ class Calls:
     def _session_ended(self, event: Ended) -> None:
         call = self._calls.get(event.session)
         if call is not None:
-            call.end(f"{event.cause.value} by {event.by}")
+            call.end(f"{event.cause.value} by {event.by}", event)
+
+    # What is told of a call that we placed
+
+    def _progress(self, event: Progress) -> None:
+        call = self._calls.get(event.session)
+        if call is not None and call.placer is not None:
+            call.placer.progress(event)
+
+    def _answered(self, event: Answered) -> None:
+        call = self._calls.get(event.session)
+        if call is None:
+            return
+        if not call.answered:
+            call.hangup("no answer to our offer that we understand")
+        elif call.placer is not None:
+            call.placer.answered()
 
     def _ask_silent(self) -> None:
         """Phones from which nothing came for long are asked whether they are there; those that are not are hung up."""
@@ -260,6 +275,34 @@ class Calls:
             call.end("a fault of the server")
 
     # What calls ask for
+
+    def full(self, *, trunk: bool = True, host: str = "") -> str | None:
+        """Why no call can be taken on or placed now; None if one can."""
+        if self._stopping:
+            return "the server is stopping"
+        return self._admission.refusal(host, self._reactor.seconds(), trunk=trunk)
+
+    def begin(self, call: Call) -> Call:
+        """From here on it is told what becomes of its session, whose end frees its leg."""
+        self._calls[call.session] = self._by_leg[call.leg] = call
+        call.counted_at = call.host
+        self._admission.began(call.counted_at)
+        return call
+
+    def offer(
+        self,
+        terms: Terms,
+        leg: Leg,
+        host: str,
+        previous: SessionDescription | None = None,
+        used: Mapping[int, RtpMap] = MappingProxyType({}),
+    ) -> SessionDescription:
+        """Our offer to a phone at `host`; see offer_answer.offer. Raises PortError."""
+        address = self.media_addresses.ours(host, leg.port.six)
+        origin, port = self.origin(address), leg.local_port
+        return offer_answer.offer(
+            terms.formats, address, port, origin=origin, previous=previous, used=used, ptime=terms.ptime
+        )
 
     def negotiate(
         self, offer: SessionDescription, host: str, terms: Terms, six: bool
@@ -294,7 +337,7 @@ class Calls:
 
     def forget(self, call: Call) -> None:
         if self._calls.pop(call.session, None) is not None:
-            self._admission.ended(call.host)
+            self._admission.ended(call.counted_at)
         self._by_leg.pop(call.leg, None)
 
     def shutdown(self) -> None:

@@ -158,6 +158,19 @@ class Trunks:
 
     # Calls that go out
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._lines)
+
+    def serving(self, host: str) -> str | None:
+        """The name of the trunk whose users a sip: URI of this host means: by its domain, or its servers."""
+        wanted = host.lower()
+        for name, line in self._lines.items():
+            servers = line.trunk.servers
+            if servers and wanted in {line.trunk.domain.lower(), *(server.lower() for server, _ in servers)}:
+                return name
+        return None
+
     def destination(self, target: str, trunk: str | None = None) -> Deferred[Destination]:
         """How to call a number (by a trunk: the one that is named, or the first) or a SIP URI (by a trunk if one is named).
 

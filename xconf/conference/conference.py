@@ -13,6 +13,7 @@ from xconf.conference import events
 from xconf.conference.controls import Controls
 from xconf.conference.deck import Deck
 from xconf.conference.interfaces import Call, Clock, Media, Timer
+from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
 from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
 from xconf.conference.profile import Profile
@@ -42,6 +43,7 @@ class House:
     library: Library
     events: Stream
     turns: TurnTaker
+    inviter: Inviter | None = None  # where people can be called
 
 
 class Owner(Protocol):
@@ -170,6 +172,11 @@ class Conference:
     def speakers(self) -> int:
         """Members that may speak."""
         return sum(member.settings.speaker for member in self.members.values())
+
+    @property
+    def inviter(self) -> Inviter | None:
+        """Who calls people into it, where that can be done."""
+        return self._house.inviter
 
     # What they hear
 

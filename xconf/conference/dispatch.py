@@ -10,7 +10,7 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xconf.conference import management
+from xconf.conference import invite_commands, management
 from xconf.conference.commands import Command, Feed, Reply, Table, commands_of, load_folder
 from xconf.conference.errors import CommandError, near
 from xconf.conference.later import Later
@@ -37,7 +37,7 @@ class Result:
 
 def load_table(folders: Iterable[Path]) -> Table:
     """The management commands, and those of the folders. Raises CommandsError."""
-    table = Table(commands_of(management))
+    table = Table([*commands_of(management), *commands_of(invite_commands)])
     for folder in folders:
         table.add(load_folder(folder))
     return table

@@ -130,6 +130,40 @@ class PlaybackEnded(Event, frozen=True, kw_only=True):
     error: str
 
 
+class InvitationEvent(Event, frozen=True, kw_only=True):
+    """Somebody is called into the conference. invitation: its number; target: who is called; by: the UUID of the member
+    who wanted it, `schedule NAME`, or empty.
+    """
+
+    invitation: int
+    target: str
+    by: str
+
+
+class InvitationCalling(InvitationEvent, frozen=True, kw_only=True):
+    """attempt: 1 for the first call."""
+
+    attempt: int
+
+
+class InvitationRinging(InvitationEvent, frozen=True, kw_only=True):
+    pass
+
+
+class InvitationEnded(InvitationEvent, frozen=True, kw_only=True):
+    """result: answered, busy, no-answer, rejected, unreachable, not-confirmed, cancelled or refused; status: of the last
+    answer, 0 without one; member: its UUID, when answered.
+    """
+
+    result: str
+    status: int
+    reason: str
+    attempts: int
+    seconds: float
+    member: str
+    call_id: str
+
+
 class TrunkChanged(Event, frozen=True, kw_only=True):
     """Of the node, not of a conference. state: registered, waiting, refused, reachable …; error: why not, or empty."""
 

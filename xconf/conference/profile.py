@@ -107,6 +107,7 @@ class Profile(Keys, frozen=True):
     member_welcome: Spec = "welcome.wav"
     member_bye: Spec = "bye.wav"
     member_alone: Spec = "alone.wav"
+    member_invited: Spec = "invited.wav"
     member_kicked: Spec = "kicked.wav"
     member_muted: Spec = "muted.wav"
     member_unmuted: Spec = "unmuted.wav"

@@ -10,6 +10,7 @@ from xconf.conference.conference import Conference, House
 from xconf.conference.controls import Controls
 from xconf.conference.errors import CommandError, ConferenceError, near
 from xconf.conference.interfaces import Call, Clock, Media
+from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
 from xconf.conference.member import Member, Reason
 from xconf.conference.profile import Profile
@@ -56,6 +57,15 @@ class Conferences:
         self._limit = limit
         self._conferences: dict[str, Conference] = {}
         self._ending: dict[str, Conference] = {}
+
+    @property
+    def inviter(self) -> Inviter | None:
+        """Who calls people into conferences, where that can be done."""
+        return self._house.inviter
+
+    @inviter.setter
+    def inviter(self, inviter: Inviter) -> None:
+        self._house.inviter = inviter
 
     def __iter__(self) -> Iterator[Conference]:
         return iter(tuple(self._conferences.values()))
