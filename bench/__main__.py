@@ -2,7 +2,7 @@
 
 make bench                        all, in their full form
 make bench ARGS='fanout peers'    these alone; the page keeps what was measured of the others before
-make bench ARGS=--quick           less of each, but for `growth`, which is left out: about 3 minutes
+make bench ARGS=--quick           less of each, but for `growth`, which is left out, and `knee`: about 4 minutes
 make bench ARGS='--quick --ci'    writes nothing, and fails only on a ratio far out of line, never on a time
 """
 
