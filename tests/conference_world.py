@@ -253,11 +253,14 @@ class FakeSounds:
     def find(self, spec: str, rate: int) -> Path | None:
         return None if Path(spec).name.startswith("no-") else Path(spec)
 
+    def load(self, spec: str, rate: int) -> FakeSound:
+        return self.open(spec, rate)
+
     def prepare(self, spec: str, rate: int) -> None:
         self.open(spec, rate)
 
     def open(self, spec: str, rate: int, *, loop: bool = False) -> FakeSound:
-        if Path(spec).name.startswith("no-"):
+        if Path(spec).name.startswith("no-") or spec.startswith("say:"):
             raise SoundError(f"sound {spec!r} is not there")
         if "broken" in spec:
             raise SoundError(f"sound {spec!r} cannot be read")
@@ -290,6 +293,15 @@ class FakeLibrary(Library):
             self.pending.append(decoded)
         else:
             decoded()
+
+    def fetch_all(self, choices: Any, profile: Any, then: Callable[[Any], None]) -> None:
+        def load() -> None:
+            then([self._first(specs, profile) for specs in choices])
+
+        if self.slow:
+            self.pending.append(load)
+        else:
+            load()
 
     def decode(self) -> None:
         for decoded in self.pending:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,18 @@ class Announcer:
         self._forget(topic)
         self._prompts.append(Item(topic, spec, done))
         self._go_on()
+
+    def recite(self, topic: str, sounds: Iterable[Sound]) -> None:
+        """The same with words that are said one after the other."""
+        if not self._closed:
+            self._forget(topic)
+            self._prompts.extend(Item(topic, "", None, sound) for sound in sounds)
+            self._go_on()
+
+    def says(self, topic: str) -> bool:
+        """Whether something of that topic is heard or waits."""
+        current = self._current is not None and self._current.topic == topic
+        return current or any(item.topic == topic for item in self._prompts)
 
     def play(self, sound: Sound, done: Done) -> None:
         """A playback, heard when no prompt is; replaces the one before."""

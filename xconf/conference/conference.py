@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
@@ -191,6 +191,10 @@ class Conference:
     def fetch(self, spec: str, then: Callable[[Recorded | SoundError], None]) -> None:
         """Any sound, when it is ready. Raises SoundError."""
         self._house.library.fetch(spec, self.profile, then)
+
+    def fetch_all(self, choices: Sequence[Sequence[str]], then: Callable[[list[Recorded]], None]) -> None:
+        """Words that are said one after the other (see the library). Raises SoundError."""
+        self._house.library.fetch_all(choices, self.profile, then)
 
     @property
     def playing(self) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from xconf.conference import spoken
 from xconf.conference.commands import Command, Rights, Table
 from xconf.conference.errors import ConfigError, near
 from xconf.conference.profile import Profile
@@ -43,6 +44,11 @@ class Action:
     def rights(self) -> Rights:
         """Who may run it."""
         return self.command.rights_for(self.argument)
+
+    @property
+    def helps(self) -> Sequence[str]:
+        """The sounds that say what it does, the best first."""
+        return spoken.helps(self.command.name, self.text.partition(":")[2], self.command.doc)
 
     @classmethod
     def parse(cls, text: str, table: Table) -> Action:

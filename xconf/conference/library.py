@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from xconf.conference.profile import Profile
 from xconf.media.sounds import SHUFFLE, best_rates
@@ -13,8 +13,8 @@ from xconf.media.tones import PREFIX as TONE
 if TYPE_CHECKING:
     from xconf.media.sounds import Sounds
 
-Load = Callable[[], Recorded]
-Loaded = Callable[[Recorded | Exception], None]
+Load = Callable[[], Any]
+Loaded = Callable[[Any], None]
 Aside = Callable[[Load, Loaded], None]
 
 
@@ -69,3 +69,23 @@ class Library:
             then(result)
 
         self._aside(lambda: self._sounds.load(place, rate), loaded)
+
+    def fetch_all(
+        self, choices: Sequence[Sequence[str]], profile: Profile, then: Callable[[list[Recorded]], None]
+    ) -> None:
+        """Words that are said one after the other: `then` gets their producers, now or when they are ready. Of each choice
+        the first one that can be had; a choice of which there is none is left out. Raises SoundError when it is too much.
+        """
+
+        def load() -> list[Recorded]:
+            return [sound for specs in choices if (sound := self._first(specs, profile)) is not None]
+
+        self._aside(load, lambda result: then([] if isinstance(result, Exception) else result))
+
+    def _first(self, specs: Sequence[str], profile: Profile) -> Recorded | None:
+        for spec in specs:
+            try:
+                return self._sounds.load(self.locate(spec, profile), profile.sample_rate)
+            except SoundError:
+                continue
+        return None

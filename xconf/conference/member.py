@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from xconf.conference.errors import CommandError
 from xconf.conference.interfaces import Call, Timer
 from xconf.conference.pin import PinMenu
 from xconf.conference.settings import Settings
+from xconf.media.sources import Recorded, SoundError
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
@@ -314,10 +315,29 @@ class Member:
         """Whether there was one."""
         return self.deck.stop()
 
+    def recite(self, topic: str, choices: Sequence[Sequence[str]]) -> None:
+        """Tell it words, one after the other: of each choice the first sound that there is. Raises CommandError."""
+        self.require_in()
+
+        def ready(sounds: list[Recorded]) -> None:
+            if self.stage is Stage.IN:
+                self.announcer.recite(topic, sounds)
+
+        try:
+            self.conference.fetch_all(choices, ready)
+        except SoundError as error:
+            raise CommandError(str(error)) from None
+
     def announce(self, topic: str, what: str) -> None:
         """Tell it a prompt of the profile, `member_…`; of one topic the latest counts."""
         if self.stage is Stage.IN:
             self.announcer.say(topic, getattr(self.conference.profile, f"member_{what}"))
+
+    @property
+    def actions(self) -> dict[str, Action]:
+        """What its keys do, but for what it may not."""
+        actions = self._controls().actions.items()
+        return {digits: action for digits, action in actions if self.settings.admin or action.rights != "admin"}
 
     def _controls(self) -> Controls:
         profile = self.conference.profile
