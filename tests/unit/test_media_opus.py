@@ -167,6 +167,14 @@ def test_what_the_other_side_says_of_itself_is_kept_to() -> None:
         assert 6000 <= encoded(8000, 1, odd).bitrate <= 510_000
 
 
+def test_reports_tell_octets_by_the_bit_rate() -> None:
+    """Sender reports told the largest packet that Opus knows, ten times as much as was sent."""
+    codec = encoded(48000, 1, None)
+    sent = sum(map(len, payloads(codec, speech(48000))))
+    told = codec.typical(20) * len(speech(48000))
+    assert sent / 2 < told < sent * 2
+
+
 def test_what_we_say_of_ourselves() -> None:
     assert declared(48000, 1) == "useinbandfec=1"
     assert declared(8000, 1) == "useinbandfec=1;maxplaybackrate=8000"

@@ -102,6 +102,10 @@ class Codec(ABC):
     def room(self, milliseconds: int) -> int:
         """The most octets of a payload of that length."""
 
+    def typical(self, milliseconds: int) -> int:
+        """The octets of a payload of that length, about."""
+        return self.room(milliseconds)
+
     @abstractmethod
     def encoder(self) -> Encoder:
         """For the outputs of one table."""

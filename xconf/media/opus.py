@@ -103,6 +103,9 @@ class Opus(Codec):
     def room(self, milliseconds: int) -> int:
         return ROOM
 
+    def typical(self, milliseconds: int) -> int:
+        return self.bitrate * milliseconds // 8000
+
     def encoder(self) -> OpusEncoder:
         return OpusEncoder(self)
 

@@ -108,7 +108,7 @@ class Reports:
             self._lost_there[row] = self._round_trip[row] = np.nan
         self._placed[row] = media, latched
         self._port[row], self._sends[row] = leg.port.index, media.sends
-        self._clock[row], self._octets[row] = media.codec.clock, media.codec.room(_TICK_MS)
+        self._clock[row], self._octets[row] = media.codec.clock, media.codec.typical(_TICK_MS)
         self._ptime[row] = media.ptime
         self._shift[row] = source_shift(media.codec.clock, media.ptime)
         self._drop_key(row)
