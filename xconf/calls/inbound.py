@@ -123,7 +123,7 @@ class Calls:
         except RemoteProtocolError as error:
             self._refuse(session, request, error.status, error.reason)
         except (ConferenceError, PortError, OutOfRows) as error:
-            self._refuse(session, request, 503, str(error))
+            self._refuse(session, request, getattr(error, "status", 503), str(error))
 
     def _has_room(self, session: Session, request: Request, host: str, trunk: Trunk | None) -> bool:
         """Whether the call can be taken on; else the caller has been answered."""

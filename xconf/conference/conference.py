@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from xconf.conference import events
 from xconf.conference.controls import Controls
 from xconf.conference.deck import Deck
+from xconf.conference.errors import ConferenceFull
 from xconf.conference.interfaces import Call, Clock, Media, Timer
 from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
 from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
+from xconf.conference.moderation import Moderation
 from xconf.conference.profile import Profile
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
@@ -92,10 +94,11 @@ class Conference:
         self._owner = owner
         self._closed = False
         self._playback = Slot(self.mix)
-        self.deck = Deck(self.fetch, self._playback.start, self._playback.stop, self.publish, changed=self._settle)
+        self.deck = Deck(self.fetch, self._playback.start, self._playback.stop, self.publish, changed=self.settle)
         self._tone = Slot(self.mix)
         self._music: Player | None = None
         self._alone: Member | None = None  # who has been told that nobody else is here
+        self.moderation = Moderation(self)
         self._timer: Timer | None = None
         self._hushing: Timer | None = None
         self._set_noise()
@@ -109,6 +112,12 @@ class Conference:
         self.expected_until = self.clock.seconds() + SETUP
         if self.empty:
             self._wait_for_members()
+
+    def require_room(self) -> None:
+        """Raises ConferenceFull when nobody else may come in."""
+        most = self.profile.max_members
+        if most and len(self.members) + len(self.waiting) >= most:
+            raise ConferenceFull(f"{self.name} has its {most} members")
 
     def join(self, call: Call, flags: Mapping[str, bool] | None = None) -> Member:
         """A call that is up comes in, first into the PIN menu where there is one. flags: see `member_flags`."""
@@ -128,22 +137,32 @@ class Conference:
     def admit(self, member: Member) -> None:
         """It is a member now."""
         del self.waiting[member.id]
-        if self.members:
-            self.tell_all(self.profile.member_join)
+        self._announce(self.profile.member_join)
         self.members[member.id] = member
         member.publish(events.MemberJoined, role=member.role)
-        self._settle()
+        self.moderation.joined(member)
+        self.settle()
+
+    def role_changed(self, member: Member) -> None:
+        """It is an administrator now, or is none any more."""
+        if member.id in self.members:
+            if member.settings.admin:
+                self.moderation.joined(member)
+            else:
+                self.moderation.lost()
 
     def retire(self, member: Member) -> None:
         """It is no member any more, though its call may go on for a prompt."""
         self.waiting.pop(member.id, None)
-        if self.members.pop(member.id, None) and self.members and not self.ending:
-            self.tell_all(self.profile.member_leave)
+        if self.members.pop(member.id, None):
+            self._announce(self.profile.member_leave)
+            if member.settings.admin:
+                self.moderation.lost()
         self.leaving[member.id] = member
         if not self.members:
             self.set_flag("locked", False)  # nobody is left who could open it
         if not self.ending:
-            self._settle()
+            self.settle()
 
     def forget(self, member: Member, reason: str) -> None:
         """Its call is over."""
@@ -157,6 +176,7 @@ class Conference:
             self._close()
         elif self.empty:
             self.deck.stop()
+            self.moderation.empty()
             self._wait_for_members()
 
     @property
@@ -201,14 +221,20 @@ class Conference:
         """What is played back to all, or empty."""
         return self.deck.playing
 
+    def _announce(self, spec: str) -> None:
+        """To those who are there that somebody comes or leaves, unless they are too many to care."""
+        limit = self.profile.announce_limit
+        if self.members and not self.ending and not (limit and len(self.members) > limit):
+            self.tell_all(spec)
+
     def tell_all(self, spec: str) -> None:
         """A prompt or tone of the profile, for all to hear."""
         # Of a rush of callers one tone is heard, not hundreds on top of one another.
         sound = None if self._tone.busy else self.sound(spec)
         if sound is not None:
-            self._tone.start(sound, self._settle)
+            self._tone.start(sound, self.settle)
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Who is alone is told so, and hears music, except while something is played to all."""
         alone = next(iter(self.members.values())) if len(self.members) == 1 and self._comforts else None
         busy = self._tone.busy or self._playback.busy
@@ -226,7 +252,7 @@ class Conference:
 
     @property
     def _comforts(self) -> bool:
-        return self.alone_sound and not self.ending
+        return self.alone_sound and not self.ending and not self.moderation.waits
 
     def _play_music(self) -> None:
         if self._alone is None:
@@ -261,7 +287,7 @@ class Conference:
             return
         if name == "alone-snd":
             self.alone_sound = on
-            self._settle()
+            self.settle()
         elif name == "cng":
             self.comfort_noise = on
             self._set_noise()
@@ -316,7 +342,7 @@ class Conference:
         self._stop_timer()
         self.deck.stop()
         self._tone.stop()
-        self._settle()
+        self.settle()
 
     def _said_goodbye(self) -> None:
         self._stop_timer()
@@ -349,6 +375,7 @@ class Conference:
             return
         self._closed = True
         self._stop_timer()
+        self.moderation.close()
         if self._hushing is not None:
             self._hushing.cancel()
         self._tone.stop()

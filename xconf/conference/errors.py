@@ -25,7 +25,15 @@ class CommandError(Exception):
 
 
 class ConferenceError(Exception):
-    """A conference that cannot be had: the text says why."""
+    """A conference that cannot be had: the text says why; status: what the caller is answered (RFC 3261)."""
+
+    status = 503
+
+
+class ConferenceFull(ConferenceError):
+    """A conference that takes nobody else."""
+
+    status = 486
 
 
 def near(word: str, known: Iterable[str]) -> str:

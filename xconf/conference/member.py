@@ -130,6 +130,8 @@ class Member:
         self.stage = Stage.IN
         self.admitted = True
         self.joined_at = self.conference.clock.seconds()
+        if self.conference.profile.join_muted and not self.settings.admin:
+            self.settings.mute = True
         self.settings.apply(self.leg, self.conference.defaults)
         self.leg.attach(self.conference.mix)
         self.announce("welcome", "welcome")
@@ -257,6 +259,7 @@ class Member:
         self.apply()
         if name == "admin":
             self._collector.use(self._controls())
+            self.conference.role_changed(self)
         if name == "speaker" and not on:
             self._talk(False)
         self.publish(events.MemberFlagChanged, flag=name, on=on)
@@ -282,6 +285,7 @@ class Member:
         if self.stage is Stage.IN:
             self.stop_playback()
             self.announcer.clear()
+            self.leg.tune(None)
             if self.settings.speaker:
                 self.leg.speaker = False
 

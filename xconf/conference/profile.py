@@ -88,6 +88,12 @@ class Profile(Keys, frozen=True):
     codecs: tuple[str, ...] = ()
     transcoding: bool = True
     conference_term_timer: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    max_members: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    join_muted: bool = False
+    wait_for_admin: bool = False
+    end_without_admin: bool = False
+    admin_grace: Annotated[int, Meta(ge=0, le=86_400)] = 60
+    announce_limit: Annotated[int, Meta(ge=0, le=100_000)] = 0
     vad: Vad = Vad()
     cng: Cng = Cng()
     agc: AgcKeys = AgcKeys()

@@ -95,6 +95,7 @@ class Conferences:
         conference = self._conferences.get(name)
         if conference is None:
             conference = self._conferences[name] = self._create(name, profile)
+        conference.require_room()
         conference.expect()
         return conference
 

@@ -1,0 +1,86 @@
+"""What a conference owes to its administrators: it waits for the first with music, and may end when the last has left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from xconf.conference.interfaces import Timer
+from xconf.conference.turns import LOOKS
+
+if TYPE_CHECKING:
+    from xconf.conference.conference import Conference
+    from xconf.conference.member import Member
+    from xconf.media.plane import Player
+
+ENDED = "the last administrator left"
+
+
+class Moderation:
+    """`waits`: everybody hears music until an administrator comes."""
+
+    def __init__(self, conference: Conference) -> None:
+        self.waits = conference.profile.wait_for_admin
+        self._conference = conference
+        self._music: Player | None = None
+        self._grace: Timer | None = None
+        self._letting_in: Timer | None = None
+
+    def joined(self, member: Member) -> None:
+        """Somebody came, or became an administrator."""
+        if member.settings.admin:
+            self._stop_grace()
+            if self.waits:
+                self.waits = False
+                self._let_in(iter(tuple(self._conference.members.values())))
+        elif self.waits:
+            if self._music is None:
+                sound = self._conference.sound(self._conference.profile.moh, loop=True)
+                self._music = self._conference.mix.broadcast(sound) if sound else None
+            member.leg.tune(self._music)
+
+    def lost(self) -> None:
+        """An administrator left, or is none any more."""
+        profile, members = self._conference.profile, self._conference.members
+        if not (members and profile.end_without_admin) or self._conference.ending or self._grace is not None:
+            return
+        if not any(other.settings.admin for other in members.values()):
+            self._grace = self._conference.clock.callLater(profile.admin_grace, self._end)
+
+    def empty(self) -> None:
+        """All have left: the next ones wait anew."""
+        self.close()
+        self.waits = self._conference.profile.wait_for_admin
+
+    def close(self) -> None:
+        """Nobody is left."""
+        self._stop_grace()
+        if self._letting_in is not None:
+            self._letting_in.cancel()
+            self._letting_in = None
+        if self._music is not None:
+            self._music.stop()
+            self._music = None
+
+    def _let_in(self, members: Iterator[Member]) -> None:
+        """Some now, the others at once after; the music ends when nobody hears it any more."""
+        self._letting_in = None
+        some = list(islice(members, LOOKS // 4))
+        for member in some:
+            if member.id in self._conference.members:
+                member.leg.tune(None)
+        if some:
+            self._letting_in = self._conference.clock.callLater(0, self._let_in, members)
+        else:
+            self.close()
+            self._conference.settle()
+
+    def _end(self) -> None:
+        self._grace = None
+        self._conference.term(ENDED)
+
+    def _stop_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+            self._grace = None
