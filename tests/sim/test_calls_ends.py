@@ -237,10 +237,23 @@ def test_both_hang_up_at_once(office: Office) -> None:
 def test_the_server_stops(office: Office) -> None:
     phones = office.phones_in(100)
     legs = [call.leg for call in office.calls._calls.values()]
-    office.calls.shutdown()
-    assert len(office.calls) == 0 and all(leg.closed for leg in legs)  # the ports are closed next
+    stopped: list[None] = []
+    office.calls.shutdown().addCallback(stopped.append)
+    assert len(office.calls) == 90  # some in a turn: the others' sound goes on meanwhile
+    office.reactor.advance(0)
+    assert stopped and len(office.calls) == 0 and all(leg.closed for leg in legs)  # the ports are closed next
     office.run(0.1)
     assert {reason(phone) for phone in phones} == {'SIP;cause=200;text="server stopped"'}
+
+
+def test_a_stop_that_would_take_too_long_is_cut_short(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    phones = office.phones_in(30)
+    with monkeypatch.context() as patch:
+        patch.setattr("xconf.calls.inbound.HANG_UP_WITHIN", 0.0)
+        stopped = office.calls.shutdown()
+    assert stopped.called and office.logged("no time to hang up 20 calls")
+    office.run(0.1)
+    assert sum(phone.up.ended for phone in phones) == 10
 
 
 def stop_signalling(office: Office, seconds: float) -> bool:

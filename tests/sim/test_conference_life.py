@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from itertools import count
+
 import pytest
 from conference_world import PROMPT, TONE, World
 
@@ -333,19 +337,31 @@ def test_a_name_is_free_as_soon_as_its_conference_ends() -> None:
     assert (old.ended, new.ended) == ("conference ended", None)
 
 
-def test_thousands_are_hung_up_a_few_at_a_time() -> None:
+def test_thousands_are_hung_up_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     calls = [world.call(flags="") for _ in range(1000)]
     world.did("3000 term")
     world.wait(PROMPT - 0.1)
     assert not any(call.ended for call in calls)
-    most = 0
-    for _ in range(40):
-        before = sum(call.ended is not None for call in calls)
-        world.clock.advance(0.02)
-        most = max(most, sum(call.ended is not None for call in calls) - before)
-    assert most == 100
+    turns = count_turns(world, monkeypatch)
+    world.wait(0.8)
+    assert all(call.ended for call in calls)
+    assert len(turns) == 100 and set(turns.values()) == {10}
     world.assert_nothing_left()
+
+
+def count_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
+    """How many members have left in each turn of the clock, by its number."""
+    turns, turn, later = Counter[int](), count(), world.clock.callLater
+    now = [0]
+
+    def in_a_turn(do: Callable[..., object], *arguments: object) -> None:
+        now[0] = next(turn)
+        do(*arguments)
+
+    monkeypatch.setattr(world.clock, "callLater", lambda delay, *call: later(delay, in_a_turn, *call))
+    world.node.events.subscribe(lambda event: turns.update([now[0]] if isinstance(event, events.MemberLeft) else []))
+    return turns
 
 
 def test_shutdown_ends_everything_at_once() -> None:

@@ -168,14 +168,17 @@ class Server(MultiService):
         log.info("ready for calls")
 
     def stopService(self) -> defer.Deferred[Any]:
-        """BYE to all. Signalling then waits a second, at most, for their answers; sound has no one left to go to."""
+        """BYE to all, while the sound of the others goes on. Signalling then waits a second, at most, for their answers."""
         log.info("stopping: {calls} calls to end", calls=len(self.calls))
         self._collector.stop()
         self._certificates.stop()
         self.trunks.stop()
         self.invitations.stop()
-        self.calls.shutdown()
-        self.conferences.shutdown()
+        return self.calls.shutdown().addCallback(self._stop_parts)
+
+    def _stop_parts(self, _: None) -> defer.Deferred[Any]:
+        if not len(self.calls):
+            self.conferences.shutdown()
         stopped: defer.Deferred[Any] = super().stopService()
         return stopped
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -19,6 +21,7 @@ from xconf.calls.identity import caller_of, dialled
 from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.terms import Terms
 from xconf.calls.trunk import Trunk
+from xconf.conference.conference import AT_ONCE
 from xconf.conference.errors import ConferenceError
 from xconf.conference.member import Reason
 from xconf.conference.registry import Conferences
@@ -43,6 +46,7 @@ DISCARD = 9  # a port that stands for ours until there is one
 RETRY_AFTER = 10  # s
 LOOK_EVERY = 5.0  # s between two looks for calls without media
 ASKED_AT_ONCE = 100
+HANG_UP_WITHIN = 8.0  # s that the calls of a server that stops may take: supervisors kill after 10 s or later
 _TEXT_LIMIT = 64
 
 
@@ -340,10 +344,23 @@ class Calls:
             self._admission.ended(call.counted_at)
         self._by_leg.pop(call.leg, None)
 
-    def shutdown(self) -> None:
-        """BYE to all, and no new calls. What phones answer is the user agent's to wait for."""
+    def shutdown(self) -> Deferred[None]:
+        """BYE to all, some in each turn of the reactor, and no new calls. Fires when no call is left, or when there is no
+        more time for them. What phones answer is the user agent's to wait for.
+        """
         if self._look.running:
             self._look.stop()
         self._stopping = True
-        for call in tuple(self._calls.values()):
+        done: Deferred[None] = Deferred()
+        self._hang_up_some(self._reactor.seconds() + HANG_UP_WITHIN, done)
+        return done
+
+    def _hang_up_some(self, latest: float, done: Deferred[None]) -> None:
+        for call in tuple(islice(self._calls.values(), AT_ONCE)):
             self._careful(call, call.hangup, Reason.STOPPED)
+        if self._calls and self._reactor.seconds() < latest:
+            self._reactor.callLater(0, self._hang_up_some, latest, done)
+            return
+        if self._calls:
+            log.warn("no time to hang up {calls} calls", calls=len(self._calls))
+        done.callback(None)

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SETUP = 40.0  # s that a call may take from INVITE to ACK: an empty conference that is asked for lives as long, at least
-AT_ONCE = 100  # calls that are hung up together when a conference ends,
-PACE = 0.02  # s apart: other conferences do not notice
+AT_ONCE = 10  # calls that are hung up in one turn of the reactor, some 3 ms: other conferences do not notice
 
 
 @dataclass(slots=True)
@@ -349,12 +348,12 @@ class Conference:
         self._timer = self.clock.callLater(HEARD_OUT, self._hang_up)
 
     def _hang_up(self) -> None:
-        """Some of the calls now, the others shortly."""
+        """Some of the calls now, the others in the next turns."""
         self._timer = None
         for member in tuple(islice(self.members.values(), AT_ONCE)):
             member.leave(Reason.ENDED)
         if self.members:
-            self._timer = self.clock.callLater(PACE, self._hang_up)
+            self._timer = self.clock.callLater(0, self._hang_up)
         elif self.empty:
             self._close()
 

@@ -6,6 +6,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Hashable
 
+from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import Outbox
 from xconf.sip.flow import DEFAULT_PORT, Flow, Place
 from xconf.sip.headers import Via
@@ -76,6 +77,21 @@ class Transactions:
         """The transaction that this is a retransmission of, or the ACK to a refusal in."""
         return self._servers.get(server_key(request, "INVITE" if request.method == "ACK" else request.method))
 
+    def again(self, message: Request | Response, now: float) -> bool:
+        """Whether it is a request that has come before; its transaction has seen to it then.
+
+        Who hangs up together with thousands repeats the BYE: what was looked at then is not looked at again.
+        """
+        if not isinstance(message, Request) or message.method == "ACK":
+            return False
+        try:
+            server = self._servers.get(_branch_key(message.via, message.method))
+        except RemoteProtocolError:
+            return False
+        if server is not None:
+            server.again(message, now)
+        return server is not None
+
     def cancelled_by(self, cancel: Request) -> ServerTransaction | None:
         """The INVITE that a CANCEL is for (section 9.2)."""
         return self._servers.get(server_key(cancel, "INVITE"))
@@ -114,11 +130,19 @@ class Transactions:
 def server_key(request: Request, method: str) -> Hashable:
     """What is the same in a request and its retransmissions, with the method to look for (section 17.2.3)."""
     via = request.via
+    # RFC 2543: no branch to rely on. The To tag of an ACK is ours and says nothing that CSeq and Call-ID do not.
+    return _branch_key(via, method) or (
+        *(str(request.uri), request.from_.tag, request.call_id, request.cseq.number),
+        *(str(via), method),
+    )
+
+
+def _branch_key(via: Via, method: str) -> Hashable:
+    """None where the branch is none to rely on."""
     branch = via.branch or ""
     if len(branch) > len(MAGIC_COOKIE) and branch.startswith(MAGIC_COOKIE):
         return branch, via.host.lower(), via.port, method
-    # RFC 2543: no branch to rely on. The To tag of an ACK is ours and says nothing that CSeq and Call-ID do not.
-    return str(request.uri), request.from_.tag, request.call_id, request.cseq.number, str(via), method
+    return None
 
 
 def _initial_key(request: Request) -> Hashable:

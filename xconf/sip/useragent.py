@@ -87,7 +87,7 @@ class UserAgent:
         """A datagram, or what a stream parser has made of a stream."""
         try:
             message = self._message(data)
-            if message is None:
+            if message is None or self.transactions.again(message, now):
                 return
             validate(message)
         except RemoteProtocolError as error:
