@@ -147,9 +147,10 @@ def header(message: Message, name: str) -> str | None:
 # What is looked at before anything else (section 8.2)
 
 REFUSALS = [
-    ("REGISTER", [], 405, {"Allow": "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"}),
+    ("REGISTER", [], 405, {"Allow": "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY"}),
     ("SUBSCRIBE", ["Event: conference"], 405, {}),
-    ("REFER", ["Refer-To: <sip:x@example.com>"], 405, {}),
+    ("REFER", ["Refer-To: <sip:x@example.com>"], 403, {}),
+    ("NOTIFY", ["Event: refer"], 481, {}),
     ("MESSAGE", [], 405, {}),
     ("UNHEARDOF", [], 405, {}),
     ("INVITE", ["Require: nothing, 100rel, timer, other"], 420, {"Unsupported": "nothing, other"}),
@@ -203,7 +204,7 @@ def test_options_tells_what_we_can() -> None:
     peer = Peer()
     (response,) = peer.send("OPTIONS", "Max-Forwards: 0")
     assert peer.statuses([response]) == [200]
-    assert header(response, "Allow") == "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK"
+    assert header(response, "Allow") == "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY"
     assert header(response, "Supported") == "100rel, timer"
     assert "application/sdp" in (header(response, "Accept") or "")
     assert peer.ua.sizes() == NOTHING
@@ -340,7 +341,7 @@ def test_what_comes_too_late_or_out_of_place_is_told_so() -> None:
     session = peer.connect(seq=5)
     assert peer.statuses(peer.send("INFO", seq=4)) == [500]
     assert peer.statuses(peer.send("INVITE", SDP, seq=3, body=OFFER)) == [500]
-    assert peer.statuses(peer.send("REFER", seq=6)) == [405]
+    assert peer.statuses(peer.send("MESSAGE", seq=6)) == [405]
     assert peer.statuses(peer.send("PRACK", "RAck: 1 5 INVITE", seq=7)) == [481]
     assert peer.statuses(peer.send("OPTIONS", seq=8)) == [200]
     assert peer.statuses(peer.send("INFO", "Info-Package: nonsense", seq=9)) == [469]

@@ -12,6 +12,7 @@ from xconf.sip.flow import Flow, Place
 if TYPE_CHECKING:
     from xconf.sip.message import Request, Response
     from xconf.sip.session import Session
+    from xconf.sip.uri import URI
 
 
 class Cause(Enum):
@@ -120,6 +121,23 @@ class InfoReceived(Event):
     """An INFO in the dialog; it has been answered."""
 
     request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Referred(Event):
+    """The peer asks us to call somebody (RFC 3515); accept or refuse by `session.referrals`."""
+
+    request: Request
+    target: URI
+
+
+@dataclass(frozen=True, slots=True)
+class ReferralNews(Event):
+    """What becomes of a REFER of ours: its refusal, or the status of the call that the peer makes. over: the last news."""
+
+    status: int
+    reason: str
+    over: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from xconf.sip.events import Cause, Confirmed, Ended, InfoReceived, Transmit
 from xconf.sip.exchange import Credentials, Exchange
 from xconf.sip.flow import Flow
 from xconf.sip.message import Request, Response
+from xconf.sip.refer import Referrals
 from xconf.sip.settings import ALLOW, SUPPORTED
 from xconf.sip.syntax import split_commas
 from xconf.sip.transaction import ClientUser, Failure, Outcome, ServerTransaction
@@ -57,6 +58,7 @@ class Session:
         self._flow = flow
         self._user = user
         self._credentials = credentials
+        self._referrals: Referrals | None = None
         self._allowed: list[str] = []  # the values of Allow, as written
         self._goodbye: Items | None = None  # headers of the BYE that waits for the ACK
         self._probing = False
@@ -99,6 +101,13 @@ class Session:
         if self.dialog is None:
             raise LocalProtocolError("there is no dialog yet")
         return self.dialog
+
+    @property
+    def referrals(self) -> Referrals:
+        """REFER, ours and the peer's; made when it is first needed, for few calls need it."""
+        if self._referrals is None:
+            self._referrals = Referrals(self)
+        return self._referrals
 
     # For the owner
 
@@ -234,6 +243,8 @@ class Session:
             self.ua.respond(transaction, 200, now, headers=capabilities(self.ua.settings))
         elif request.method == "PRACK":
             self.pracked(transaction, now)
+        elif request.method in ("REFER", "NOTIFY"):
+            self.referrals.receive(transaction, now)
         else:
             self.changes.receive(transaction, now)
 
@@ -280,6 +291,8 @@ class Session:
             return
         self.state = SessionState.ENDED
         self.changes.stop(now)
+        if self._referrals is not None:
+            self._referrals.stop(now)
         self.released(now)
         self.ua.forget(self)
         self.ua.emit(Ended(self, cause, by, response, request))

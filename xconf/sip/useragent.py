@@ -235,6 +235,8 @@ class UserAgent:
             self._answer_stateless(request, 200, flow, capabilities(self.settings))
         elif request.method == "INVITE":
             self._invited(request, flow, now)
+        elif request.method == "REFER":  # whoever is in no call has none to be moved
+            self._answer_stateless(request, 403, flow)
         else:
             self._answer_stateless(request, 481, flow)
 
