@@ -91,10 +91,9 @@ class FakePlayer:
 
 class FakeMix:
     def __init__(self, media: FakeMedia, rate: int) -> None:
-        self.media, self.rate = media, rate
+        self.media, self.rate, self.channels = media, rate, 1
         self.comfort_noise = 0
         self.players: list[FakePlayer] = []
-        self.broadcasts: list[FakePlayer] = []
         self.legs: set[FakeLeg] = set()
         self.closed = False
         self.played: list[str] = []
@@ -106,10 +105,9 @@ class FakeMix:
         self.players.append(player)
         return player
 
-    def broadcast(self, sound: FakeSound) -> FakePlayer:
-        assert not self.closed
-        player = FakePlayer(self.media.clock, sound, None)
-        self.broadcasts.append(player)
+    def broadcast(self, sound: FakeSound, done: Callable[[], None] | None = None) -> FakePlayer:
+        player = FakePlayer(self.media.clock, sound, done)
+        self.media.broadcasts.append(player)
         return player
 
     @property
@@ -119,7 +117,6 @@ class FakeMix:
     def close(self) -> None:
         assert not self.closed
         assert not self.legs
-        assert not any(player.on for player in self.broadcasts), "a broadcast was left on"
         for player in self.players:
             player.stop()
         self.closed = True
@@ -130,6 +127,7 @@ class FakeMedia:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.mixes: list[FakeMix] = []
+        self.broadcasts: list[FakePlayer] = []
 
     def create_mix(self, rate: int, channels: int) -> FakeMix:
         self.mixes.append(FakeMix(self, rate))
@@ -395,4 +393,5 @@ class World:
         assert "failed" not in [event.error for event in self.of(events.CommandRun)]
         assert self.node.sizes() == dict.fromkeys(self.node.sizes(), 0)
         assert self.media.mixes == []
+        assert not any(player.on for player in self.media.broadcasts), "a broadcast was left on"
         assert self.clock.getDelayedCalls() == []

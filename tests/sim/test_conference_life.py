@@ -36,7 +36,7 @@ def test_the_music_ends_when_a_second_one_comes_and_both_hear_the_mix() -> None:
     world.wait(PROMPT + 0.1)
     assert bob.hears == "mix"
     assert "alone.wav" not in bob.heard
-    assert not world.media.mixes[0].broadcasts[0].on
+    assert not world.media.broadcasts[0].on
 
 
 def test_who_is_told_that_it_is_alone_is_not_kept_waiting_by_the_prompt() -> None:

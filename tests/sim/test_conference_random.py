@@ -98,11 +98,10 @@ class Story:
             assert call.hears
             if call.leg.is_heard:
                 assert call.member.stage == "in"
-        for conference in self.world.node:
-            music = [player for player in conference.mix.broadcasts if player.on]
-            assert len(music) <= 1
-            if len(conference.members) != 1:
-                assert not music
+        music = [player for player in self.world.media.broadcasts if player.on]
+        waiting = [call for call in up if call.leg.broadcast]
+        assert len(music) == bool(waiting), "all who wait hear the same"
+        assert all(len(call.member.conference.members) == 1 for call in waiting)
 
     def end(self) -> None:
         for call in self.calls:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from xconf.conference import events
 from xconf.conference.controls import Controls
@@ -18,6 +18,7 @@ from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
 from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
 from xconf.conference.moderation import Moderation
+from xconf.conference.music import Music
 from xconf.conference.profile import Profile
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
@@ -25,9 +26,6 @@ from xconf.conference.stream import Stream
 from xconf.conference.turns import LOOKS, TurnTaker
 from xconf.media.catalogue import possible
 from xconf.media.sources import Recorded, SoundError
-
-if TYPE_CHECKING:
-    from xconf.media.plane import Player
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +40,7 @@ class House:
     clock: Clock
     media: Media
     library: Library
+    music: Music
     events: Stream
     turns: TurnTaker
     inviter: Inviter | None = None  # where people can be called
@@ -95,7 +94,6 @@ class Conference:
         self._playback = Slot(self.mix)
         self.deck = Deck(self.fetch, self._playback.start, self._playback.stop, self.publish, changed=self.settle)
         self._tone = Slot(self.mix)
-        self._music: Player | None = None
         self._alone: Member | None = None  # who has been told that nobody else is here
         self.moderation = Moderation(self)
         self._timer: Timer | None = None
@@ -199,10 +197,10 @@ class Conference:
 
     # What they hear
 
-    def sound(self, spec: str, *, loop: bool = False) -> Recorded | None:
+    def sound(self, spec: str) -> Recorded | None:
         """A prompt of the profile, or None: there is none, or it cannot be had (which is logged)."""
         try:
-            return self._house.library.open(spec, self.profile, loop=loop) if spec else None
+            return self._house.library.open(spec, self.profile) if spec else None
         except SoundError as error:
             log.warning("%s: %s", self.name, error)
             return None
@@ -239,32 +237,30 @@ class Conference:
         busy = self._tone.busy or self._playback.busy
         if self._alone is not None and (self._alone is not alone or busy):
             self._alone.announcer.drop("alone")
-            self._alone.leg.tune(None)
-            self._stop_music()
+            self.stop_music(self._alone)
         if alone is None:
             self._alone = None
         elif alone is not self._alone and not busy:
             self._alone = alone
-            alone.announcer.say("alone", self.profile.member_alone, self._play_music)
+            alone.announcer.say("alone", self.profile.member_alone, self._comfort)
         elif not busy:
-            self._play_music()
+            self._comfort()
 
     @property
     def _comforts(self) -> bool:
         return self.alone_sound and not self.ending and not self.moderation.waits
 
-    def _play_music(self) -> None:
-        if self._alone is None:
-            return
-        if self._music is None:
-            sound = self.sound(self.profile.moh, loop=True)
-            self._music = self.mix.broadcast(sound) if sound else None
-        self._alone.leg.tune(self._music)
+    def _comfort(self) -> None:
+        if self._alone is not None:
+            self.play_music(self._alone)
 
-    def _stop_music(self) -> None:
-        if self._music is not None:
-            self._music.stop()
-            self._music = None
+    def play_music(self, member: Member) -> None:
+        """Let it hear music in place of the conference, until it leaves or the music is stopped."""
+        self._house.music.tune(member.leg, self.mix, self.profile)
+
+    def stop_music(self, member: Member) -> None:
+        """Let it hear the conference again."""
+        self._house.music.leave(member.leg)
 
     # Its flags
 

@@ -185,7 +185,7 @@ class Member:
         self._collector.close()
         self._talk(False)
         self.stop_playback()
-        self.leg.tune(None)
+        self.conference.stop_music(self)
         self.leg.attach(None)
 
     # What comes from its telephone
@@ -285,7 +285,7 @@ class Member:
         if self.stage is Stage.IN:
             self.stop_playback()
             self.announcer.clear()
-            self.leg.tune(None)
+            self.conference.stop_music(self)
             if self.settings.speaker:
                 self.leg.speaker = False
 

@@ -12,7 +12,6 @@ from xconf.conference.turns import LOOKS
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
     from xconf.conference.member import Member
-    from xconf.media.plane import Player
 
 ENDED = "the last administrator left"
 
@@ -23,7 +22,6 @@ class Moderation:
     def __init__(self, conference: Conference) -> None:
         self.waits = conference.profile.wait_for_admin
         self._conference = conference
-        self._music: Player | None = None
         self._grace: Timer | None = None
         self._letting_in: Timer | None = None
 
@@ -35,10 +33,7 @@ class Moderation:
                 self.waits = False
                 self._let_in(iter(tuple(self._conference.members.values())))
         elif self.waits:
-            if self._music is None:
-                sound = self._conference.sound(self._conference.profile.moh, loop=True)
-                self._music = self._conference.mix.broadcast(sound) if sound else None
-            member.leg.tune(self._music)
+            self._conference.play_music(member)
 
     def lost(self) -> None:
         """An administrator left, or is none any more."""
@@ -59,17 +54,13 @@ class Moderation:
         if self._letting_in is not None:
             self._letting_in.cancel()
             self._letting_in = None
-        if self._music is not None:
-            self._music.stop()
-            self._music = None
 
     def _let_in(self, members: Iterator[Member]) -> None:
-        """Some now, the others at once after; the music ends when nobody hears it any more."""
+        """Some now, the others at once after."""
         self._letting_in = None
         some = list(islice(members, LOOKS // 4))
         for member in some:
-            if member.id in self._conference.members:
-                member.leg.tune(None)
+            self._conference.stop_music(member)
         if some:
             self._letting_in = self._conference.clock.callLater(0, self._let_in, members)
         else:

@@ -13,6 +13,7 @@ from xconf.conference.interfaces import Call, Clock, Media
 from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
 from xconf.conference.member import Member, Reason
+from xconf.conference.music import Music
 from xconf.conference.profile import Profile
 from xconf.conference.stream import Stream
 from xconf.conference.turns import TurnTaker
@@ -51,7 +52,7 @@ class Conferences:
         self.clock = clock
         self.commands = commands
         self.events = Stream(time or clock.seconds)
-        self._house = House(clock, media, library, self.events, TurnTaker(clock))
+        self._house = House(clock, media, library, Music(library, clock), self.events, TurnTaker(clock))
         self._profiles = profiles
         self._controls = controls
         self._limit = limit
@@ -156,4 +157,5 @@ class Conferences:
             "members": totals.members,
             "speakers": totals.speakers,
             "waiting": totals.waiting,
+            "music": self._house.music.stations,
         }

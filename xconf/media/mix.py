@@ -52,9 +52,9 @@ class Mix:
         """Mix a sound in, from the next tick on, for all to hear."""
         return self.plane.play(sound, self.row, done)
 
-    def broadcast(self, sound: Sound) -> Player:
-        """One producer that any number of legs may `tune` to; `stop` it when none does."""
-        return self.plane.play(sound, None, None)
+    def broadcast(self, sound: Sound, done: Done | None = None) -> Player:
+        """One producer that any number of legs may `tune` to, of other mixes of its rate too; `stop` it when none does."""
+        return self.plane.play(sound, None, done)
 
     def close(self) -> None:
         """Ends what is played into it; twice does no harm. Its legs are to be closed, or attached elsewhere, before."""
