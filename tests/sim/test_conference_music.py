@@ -12,6 +12,8 @@ import soundfile
 from media_world import level
 from node_world import Node
 
+from xconf.conference.profile import Profile
+
 QUICK = {"member_welcome": "", "member_alone": "", "cng": {"enable": False}}
 
 
@@ -26,10 +28,9 @@ def folder(tmp_path: Path) -> Path:
     """Sounds of whom there is only music: a folder with a file of 400 Hz and one of 700."""
     tone(tmp_path / "music" / "1.wav", 400)
     tone(tmp_path / "music" / "2.wav", 700)
-    for name in ("enter-pin", "bad-pin", "bye", "kicked", "muted", "unmuted", "deaf", "undeaf"):
-        tone(tmp_path / f"{name}.wav", 1000, 0.1)
-    for name in ("admin", "unadmin", "speaker", "unspeaker"):
-        tone(tmp_path / f"{name}.wav", 1000, 0.1)
+    for spec in Profile().sounds().values():
+        if "://" not in spec:
+            tone(tmp_path / spec, 1000, 0.1)
     return tmp_path
 
 
