@@ -73,11 +73,11 @@ def test_no_more_threads_than_allowed_and_no_more_work_than_can_wait() -> None:
 
 
 def test_work_that_hangs_does_not_keep_the_program_from_ending() -> None:
-    workers = Workers(Reactor(), "test", 1, 5)
+    workers = Workers(Reactor(), "hanging", 1, 5)
     begun, never = threading.Event(), threading.Event()
     workers.run(lambda: (begun.set(), never.wait()))
     assert begun.wait(PATIENCE)
-    (thread,) = [thread for thread in threading.enumerate() if thread.name == "test 1"]
+    (thread,) = [thread for thread in threading.enumerate() if thread.name == "hanging 1"]
     assert thread.daemon
     workers.stopService()
     never.set()
