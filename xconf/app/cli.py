@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from xconf.app.problems import ConfigError
 from xconf.app.version import VERSION
@@ -18,6 +19,7 @@ usage: xconf COMMAND …
   ctl WORDS…          ask or tell the running server something; without words, a prompt
   phone SIP-URI       a small telephone, for trying things
   load SIP-URI        many calls at once, and how they fared
+  completion SHELL    what the Tab key offers: eval "$(xconf completion bash)", or zsh
   COMMAND --help      more of one command
 
 The server itself: twistd -n xconf -c FILE"""
@@ -104,9 +106,35 @@ def load(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
+def completion(arguments: Sequence[str]) -> int:
+    from xconf.app.completion import SCRIPTS, candidates
+
+    if arguments and arguments[0] == "words":
+        print("\n".join(candidates(arguments[1:], COMMANDS, _asked)))
+        return 0
+    if len(arguments) != 1 or arguments[0] not in SCRIPTS:
+        return fail(f"for which shell? {' or '.join(SCRIPTS)}", 2)
+    print(SCRIPTS[arguments[0]])
+    return 0
+
+
+def _asked(command: str) -> Any:
+    """The data of a management command of the server here; None when there is none."""
+    from xconf.api.client import ClientError, ControlClient
+    from xconf.app.config import socket_path
+    from xconf.app.paths import default_config
+
+    try:
+        with ControlClient(socket_path(default_config()), timeout=2.0) as client:
+            return client.request(command).data
+    except (ClientError, ConfigError):
+        return None
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "check-config": check_config,
     "ctl": ctl,
+    "completion": completion,
     "phone": phone,
     "load": load,
 }
