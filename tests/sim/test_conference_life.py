@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from itertools import count
@@ -266,7 +267,7 @@ def test_no_digit_of_a_pin_is_told_to_anybody() -> None:
     ann = world.call("5000", profile="pin")
     ann.press("99#456")
     assert world.of(events.DigitPressed) == []
-    assert "456" not in str(world.events)
+    assert "456" not in re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "", str(world.events))  # ids may have any digits
 
 
 # Conferences begin and end
