@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from xconf.calls.access import Route
 from xconf.calls.addresses import UNSPECIFIED, media_host
+from xconf.calls.outbound_transfer import Transfer, TransferError, Transferred, failed
 from xconf.calls.terms import Terms
 from xconf.conference.member import Member, Reason
 from xconf.media.leg import Leg, LegMedia
@@ -66,6 +68,7 @@ class Call:
         self._calls = calls
         self._terms = terms
         self.placer = placer
+        self.transferring: Transfer | None = None
         self._local = local  # our latest description
         self._maps: dict[int, RtpMap] = {}  # payload types that either side has given a meaning
         self._entered: tuple[LegMedia, str] | None = None  # what the leg does, and for which host
@@ -175,6 +178,33 @@ class Call:
             conference = self._calls.conferences.find_or_create(self.route.conference, self.route.profile)
             self.member = conference.join(self, self.route.flags)
 
+    def transfer(self, target: str) -> Deferred[Transferred]:
+        """Have the telephone call a SIP URI instead (blind transfer, RFC 5589 section 6). When it has reached somebody its
+        call ends here, else it stays. Fires with what came of it; fails with TransferError when it cannot be begun.
+        """
+        result: Deferred[Transferred] = Deferred()
+
+        def over(outcome: Transferred) -> None:
+            self.transferring = None
+            log.info(
+                "transfer to {target}: {status} {reason}",
+                call_id=self.call_id,
+                target=target,
+                status=outcome.status,
+                reason=outcome.reason,
+            )
+            result.callback(outcome)
+            if outcome.done:
+                self.hangup(Reason.TRANSFERRED)
+
+        try:
+            if self.transferring is not None:
+                raise TransferError("the call is being transferred already")
+            self.transferring = Transfer(self.session, target, self._calls.seconds(), over)
+        except TransferError as fault:
+            return failed(fault)
+        return result
+
     def hangup(self, reason: str) -> None:
         """We end it."""
         if self._ended:
@@ -194,6 +224,9 @@ class Call:
         self._ended = True
         log.info("ended: {reason}", call_id=self.call_id, reason=reason)
         with ExitStack() as last:  # done whatever fails before
+            transfer, self.transferring = self.transferring, None
+            if transfer is not None:
+                last.callback(transfer.hung_up)
             placer, self.placer = self.placer, None
             if placer is not None:
                 last.callback(placer.ended, reason, event)
@@ -201,4 +234,4 @@ class Call:
             last.callback(self.leg.close)
             member, self.member = self.member, None
             if member is not None:
-                member.leave(Reason.HUNG_UP)
+                member.leave(Reason.TRANSFERRED if reason == Reason.TRANSFERRED else Reason.HUNG_UP)

@@ -34,7 +34,18 @@ from xconf.sip import dtmf_relay, offer_answer
 from xconf.sip.bodies import sdp_of
 from xconf.sip.digest import Challenger, Outcome
 from xconf.sip.errors import RemoteProtocolError
-from xconf.sip.events import AnswerArrived, Answered, Confirmed, Ended, InfoReceived, Invited, Offered, Progress
+from xconf.sip.events import (
+    AnswerArrived,
+    Answered,
+    Confirmed,
+    Ended,
+    InfoReceived,
+    Invited,
+    Offered,
+    Progress,
+    ReferralNews,
+    Referred,
+)
 from xconf.sip.message import Request
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import Origin, RtpMap, SessionDescription
@@ -86,6 +97,8 @@ class Calls:
             AnswerArrived: self._answer_arrived,
             Confirmed: self._confirmed,
             InfoReceived: self._info,
+            Referred: self._referred,
+            ReferralNews: self._referral_news,
             Progress: self._progress,
             Answered: self._answered,
             Ended: self._session_ended,
@@ -241,6 +254,18 @@ class Calls:
         if call is not None and digit is not None:
             call.leg.digit(digit, "info")
 
+    def _referred(self, event: Referred) -> None:
+        """Nobody who is in a call may have us call others, at our cost."""
+        log.info(
+            "asked to call {target}: refused", call_id=event.session.call_id, target=str(event.target)[:_TEXT_LIMIT]
+        )
+        event.session.referrals.refuse(403, self.seconds())
+
+    def _referral_news(self, event: ReferralNews) -> None:
+        call = self._calls.get(event.session)
+        if call is not None and call.transferring is not None:
+            call.transferring.news(event)
+
     def _session_ended(self, event: Ended) -> None:
         call = self._calls.get(event.session)
         if call is not None:
@@ -279,6 +304,9 @@ class Calls:
             call.end("a fault of the server")
 
     # What calls ask for
+
+    def seconds(self) -> float:
+        return float(self._reactor.seconds())
 
     def full(self, *, trunk: bool = True, host: str = "") -> str | None:
         """Why no call can be taken on or placed now; None if one can."""

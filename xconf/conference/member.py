@@ -48,6 +48,7 @@ class Reason(StrEnum):
     HUNG_UP = "hung up"
     KEYPAD = "left by keypad"
     KICKED = "kicked"
+    TRANSFERRED = "transferred"
     WRONG_PIN = "wrong PIN"
     LOCKED = "conference locked"
     ENDED = "conference ended"
