@@ -35,7 +35,7 @@ SHORT_FLOWS = {
     "info-relay": "3038",
     "info-dtmf": "3038",
     "digits-4733": "3038",
-    "cancel-early": "3039",
+    "cancel-late": "3039",
     "cancel-before-prack": "3039",
 }
 
@@ -57,8 +57,8 @@ def test_three_wrong_pins_end_the_call(server: Server, phones: Phones) -> None:
 
 
 def test_cancel_at_any_time(server: Server, phones: Phones) -> None:
-    """Forty calls, each cancelled right behind its INVITE, and forty while the server waits for PRACK."""
-    runs = [phones.sipp(name, server, "3040", calls=40, rate=20) for name in ("cancel-early", "cancel-before-prack")]
+    """Forty calls, each cancelled when its answer is under way, and forty while the server waits for PRACK."""
+    runs = [phones.sipp(name, server, "3040", calls=40, rate=20) for name in ("cancel-late", "cancel-before-prack")]
     for run in runs:
         outcome = run.finish()
         assert (outcome.status, outcome.successful) == (0, 40), outcome.explain()
