@@ -98,7 +98,7 @@ class FakeMix:
         self.closed = False
         self.played: list[str] = []
 
-    def play(self, sound: FakeSound, done: Callable[[], None] | None = None) -> FakePlayer:
+    def play(self, sound: FakeSound, done: Callable[[], None] | None = None, prompt: bool = False) -> FakePlayer:
         assert not self.closed
         player = FakePlayer(self.media.clock, sound, done)
         self.played.append(player.sound.spec)

@@ -12,7 +12,7 @@ from typing import Any
 from xconf.app.convert import FAILED, Converter
 from xconf.app.paths import DTMF, SOUNDS
 from xconf.app.problems import KeyPath
-from xconf.app.settings import Control, History, Settings
+from xconf.app.settings import Control, History, Recording, Settings
 from xconf.app.sip_settings import Tls
 from xconf.app.trunks import tls_files
 from xconf.app.values import SocketPath
@@ -63,7 +63,7 @@ class Configuration:
         old, new = self.settings, fresh.settings
         keys = [
             *(("sip", key) for key in ("listen", "nameservers", "realm", "digest", "limits")),
-            *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log", "history", "webhook")),
+            *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log", "history", "webhook", "recording")),
         ]
         return [".".join(key) for key in keys if attrgetter(".".join(key))(old) != attrgetter(".".join(key))(new)]
 
@@ -86,6 +86,8 @@ def load(file: str | Path, running: Configuration | None = None) -> Configuratio
     socket = _absolute(document, settings.control.listen) if settings is not FAILED else Path()
     contexts = _contexts(document, settings) if settings is not FAILED else None
     history = _history(document, settings.history) if settings is not FAILED else None
+    if settings is not FAILED:
+        _recordings(document, settings.recording, profiles)
     document.complain()
     return Configuration(document, settings, profiles, controls, commands, sounds, socket, history, contexts)
 
@@ -123,6 +125,20 @@ def _history(document: Document, history: History) -> Path | None:
     if path is not None and not os.access(path.parent, os.W_OK):
         document.problem(("history", "file"), f"the folder {path.parent} does not exist or is not writable")
     return path
+
+
+def _recordings(document: Document, recording: Recording, profiles: Mapping[str, Profile]) -> None:
+    """That there is a folder for recordings, or one can be made, where there are to be any."""
+    if recording.folder:
+        folder = document.folder / recording.folder
+        if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+            text = f"the folder {folder} cannot be written to; make it, or give another"
+            document.problem(("recording", "folder"), text)
+        return
+    for name, profile in profiles.items():
+        if profile.record.auto:
+            text = "is true, but there is no folder for recordings; give recording.folder"
+            document.problem(("profiles", name, "record", "auto"), text)
 
 
 def _commands(document: Document, raw: Mapping[str, Any]) -> Table:

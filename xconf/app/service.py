@@ -27,6 +27,7 @@ from xconf.app.logs import take_logging
 from xconf.app.memory import Collector
 from xconf.app.options import Options
 from xconf.app.problems import ConfigError
+from xconf.app.recordings import RecordingFiles
 from xconf.app.settings import Settings
 from xconf.app.summary import how_to_dial
 from xconf.app.trace import trace
@@ -114,13 +115,24 @@ class Server(MultiService):
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
         self.invitations = make_invitations(self, settings.invite)
         self.conferences.inviter = self.invitations
+        self.recordings = make_recordings(reactor, configuration)
+        if self.recordings is not None:
+            self.conferences.recorder = self.recordings
         self.history = make_history(reactor, configuration, self.conferences.events)
         configuration.commands.add(server_commands(self))
         told = history_command(reactor, configuration.history)
         configuration.commands.add([event_command(self.conferences.events), told])
         self.control = ControlService(configuration.socket, self.run, reactor)
         self.webhook = make_webhook(reactor, settings, self.conferences.events)
-        for part in (self.media, self.sip, self.control, self.sound_threads, self.history, self.webhook):
+        for part in (
+            self.media,
+            self.sip,
+            self.control,
+            self.sound_threads,
+            self.history,
+            self.webhook,
+            self.recordings,
+        ):
             if part is not None:
                 part.setServiceParent(self)
         self._certificates = CertificateWatch(reactor, self.security)
@@ -339,6 +351,11 @@ def make_history(reactor: Any, configuration: Configuration, stream: Stream) -> 
     return History(
         reactor, stream, configuration.history, settings.history.keep_days, 2 * settings.sip.limits.calls + 1000
     )
+
+
+def make_recordings(reactor: Any, configuration: Configuration) -> RecordingFiles | None:
+    folder = configuration.settings.recording.folder
+    return RecordingFiles(reactor, configuration.path.parent / folder) if folder else None
 
 
 def make_webhook(reactor: Any, settings: Settings, stream: Stream) -> Webhook | None:

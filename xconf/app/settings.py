@@ -61,6 +61,12 @@ class History(Section, frozen=True):
     keep_days: Annotated[int, Meta(ge=1, le=3650)] = 90
 
 
+class Recording(Section, frozen=True):
+    """Where recordings of conferences go."""
+
+    folder: str | None = None
+
+
 class Webhook(Section, frozen=True):
     """A web server that is told of events."""
 
@@ -99,6 +105,7 @@ class Settings(Section, frozen=True):
     log: Log = Log()
     history: History = History()
     webhook: Webhook = Webhook()
+    recording: Recording = Recording()
     cluster: Cluster = Cluster()
     profiles: dict[str, Any] = {}
     controls: dict[str, Any] = field(default_factory=dict)

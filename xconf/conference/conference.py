@@ -20,6 +20,7 @@ from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
 from xconf.conference.moderation import Moderation
 from xconf.conference.music import Music
 from xconf.conference.profile import Profile
+from xconf.conference.recording import Recorder, Recordings
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
 from xconf.conference.stream import Stream
@@ -44,6 +45,7 @@ class House:
     events: Stream
     turns: TurnTaker
     inviter: Inviter | None = None  # where people can be called
+    recorder: Recorder | None = None  # where there is a folder for recordings
 
 
 class Owner(Protocol):
@@ -93,9 +95,10 @@ class Conference:
         self._closed = False
         self._playback = Slot(self.mix)
         self.deck = Deck(self.fetch, self._playback.start, self._playback.stop, self.publish, changed=self.settle)
-        self._tone = Slot(self.mix)
+        self._tone = Slot(self.mix, prompt=True)
         self._alone: Member | None = None  # who has been told that nobody else is here
         self.moderation = Moderation(self)
+        self.recordings = Recordings(self, house.recorder)
         self._timer: Timer | None = None
         self._hushing: Timer | None = None
         self._set_noise()
@@ -138,6 +141,7 @@ class Conference:
         self.members[member.id] = member
         member.publish(events.MemberJoined, role=member.role)
         self.moderation.joined(member)
+        self.recordings.joined(member)
         self.settle()
 
     def role_changed(self, member: Member) -> None:
@@ -150,6 +154,7 @@ class Conference:
 
     def retire(self, member: Member) -> None:
         """It is no member any more, though its call may go on for a prompt."""
+        self.recordings.left()
         self.waiting.pop(member.id, None)
         if self.members.pop(member.id, None):
             self._announce(self.profile.member_leave)
@@ -173,6 +178,7 @@ class Conference:
             self._close()
         elif self.empty:
             self.deck.stop()
+            self.recordings.empty()
             self.moderation.empty()
             self._wait_for_members()
 
@@ -370,6 +376,7 @@ class Conference:
             return
         self._closed = True
         self._stop_timer()
+        self.recordings.empty()
         self.moderation.close()
         if self._hushing is not None:
             self._hushing.cancel()

@@ -130,6 +130,29 @@ class PlaybackEnded(Event, frozen=True, kw_only=True):
     error: str
 
 
+class RecordingStarted(Event, frozen=True, kw_only=True):
+    """by: the UUID of the member who wanted it, or empty."""
+
+    file: str
+    by: str
+
+
+class RecordingPaused(Event, frozen=True, kw_only=True):
+    """on: false when it goes on."""
+
+    file: str
+    on: bool
+
+
+class RecordingEnded(Event, frozen=True, kw_only=True):
+    """seconds: how long it is; lost: frames of 20 ms that the disk was too slow for; error: what ended it, or empty."""
+
+    file: str
+    seconds: float
+    lost: int
+    error: str
+
+
 class InvitationEvent(Event, frozen=True, kw_only=True):
     """Somebody is called into the conference. invitation: its number; target: who is called; by: the UUID of the member
     who wanted it, `schedule NAME`, or empty.

@@ -78,6 +78,14 @@ class AgcKeys(Keys, frozen=True):
         return parse_agc(self.data)
 
 
+class Record(Keys, frozen=True):
+    """Recordings: whether one begins when somebody comes, in which format, and with a track of each who speaks."""
+
+    auto: bool = False
+    format: Literal["wav", "opus"] = "wav"
+    tracks: bool = False
+
+
 class Profile(Keys, frozen=True):
     """What a conference is like. A sound is a file or `tone_stream://…`; an empty one is not played."""
 
@@ -97,6 +105,7 @@ class Profile(Keys, frozen=True):
     vad: Vad = Vad()
     cng: Cng = Cng()
     agc: AgcKeys = AgcKeys()
+    record: Record = Record()
     admin_controls: str = "default"
     user_controls: str = "default"
     digit_timeout: Annotated[float, Meta(ge=0.2, le=30)] = 2.0
@@ -129,6 +138,8 @@ class Profile(Keys, frozen=True):
     member_barred: Spec = "locked.wav"
     member_all_muted: Spec = "all-muted.wav"
     member_all_unmuted: Spec = "all-unmuted.wav"
+    member_recorded: Spec = "recorded.wav"
+    member_unrecorded: Spec = "unrecorded.wav"
 
     def sounds(self) -> dict[str, str]:
         """The sounds that this profile plays: key -> file or tone."""

@@ -15,6 +15,7 @@ from xconf.conference.library import Library
 from xconf.conference.member import Member, Reason
 from xconf.conference.music import Music
 from xconf.conference.profile import Profile
+from xconf.conference.recording import Recorder
 from xconf.conference.stream import Stream
 from xconf.conference.turns import TurnTaker
 from xconf.media.rows import OutOfRows
@@ -67,6 +68,15 @@ class Conferences:
     @inviter.setter
     def inviter(self, inviter: Inviter) -> None:
         self._house.inviter = inviter
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """Where recordings go, if anywhere."""
+        return self._house.recorder
+
+    @recorder.setter
+    def recorder(self, recorder: Recorder) -> None:
+        self._house.recorder = recorder
 
     def __iter__(self) -> Iterator[Conference]:
         return iter(tuple(self._conferences.values()))

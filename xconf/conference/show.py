@@ -45,6 +45,7 @@ def conference_status(conference: Conference) -> Row:
         "cng-level": profile.cng.level,
         "term-timer": profile.conference_term_timer,
         "playback": conference.playing or None,
+        "recording": conference.recordings.status or None,
     }
 
 

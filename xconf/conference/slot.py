@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Slot:
-    """Plays into a mix. What comes second replaces what came first."""
+    """Plays into a mix. What comes second replaces what came first. prompt: recordings leave it out."""
 
-    def __init__(self, mix: Mix) -> None:
+    def __init__(self, mix: Mix, *, prompt: bool = False) -> None:
         self._mix = mix
+        self._prompt = prompt
         self._player: Player | None = None
         self._turn = 0
 
@@ -36,7 +37,7 @@ class Slot:
                 self._player = None
                 done()
 
-        self._player = self._mix.play(sound, over)
+        self._player = self._mix.play(sound, over, prompt=self._prompt)
 
     def stop(self) -> bool:
         """Whether there was something to stop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xconf.media.outputs import Timelines
 from xconf.media.plane import Done, Plane, Player
 from xconf.media.sources import Sound
+from xconf.media.taps import Tap
 
 
 class Mix:
@@ -48,13 +49,23 @@ class Mix:
         self._noise = level
         self.plane.set_noise(self.row, level)
 
-    def play(self, sound: Sound, done: Done | None = None) -> Player:
-        """Mix a sound in, from the next tick on, for all to hear."""
-        return self.plane.play(sound, self.row, done)
+    def play(self, sound: Sound, done: Done | None = None, *, prompt: bool = False) -> Player:
+        """Mix a sound in, from the next tick on, for all to hear. Taps leave out a prompt."""
+        return self.plane.play(sound, self.row, done, prompt=prompt)
 
     def broadcast(self, sound: Sound, done: Done | None = None) -> Player:
         """One producer that any number of legs may `tune` to, of other mixes of its rate too; `stop` it when none does."""
         return self.plane.play(sound, None, done)
+
+    def tap(self) -> Tap:
+        """What is said and played in it, from the next tick on, until `untap`."""
+        tap = Tap(self.row, self.plane.samples)
+        self.plane.taps.add(tap)
+        return tap
+
+    def untap(self, tap: Tap) -> None:
+        """No more; what waits there stays."""
+        self.plane.taps.discard(tap)
 
     def close(self) -> None:
         """Ends what is played into it; twice does no harm. Its legs are to be closed, or attached elsewhere, before."""

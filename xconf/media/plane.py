@@ -17,6 +17,7 @@ from xconf.media.passing import Passed
 from xconf.media.resample import with_channels
 from xconf.media.rows import Rows
 from xconf.media.sources import Sound
+from xconf.media.taps import Tap
 from xconf.media.voices import Voices
 
 log = logging.getLogger(__name__)
@@ -26,19 +27,24 @@ Ints = npt.NDArray[np.int64]
 SILENCE = 0
 NOISE_FRAMES = 64
 Done = Callable[[], None]
+Into = list[tuple[int, Samples, bool]]
+"""What is played into conferences in a tick: the mix, the frame, and whether it is a prompt."""
 
 
 class Player:
     """A sound being played: into a conference, to one leg, or to all who wait.
 
     row: its source; None when it is mixed in, or over. listeners: called when its source is no more, before another takes
-    the row.
+    the row. prompt: it is for those who are there; taps leave it out.
     """
 
-    def __init__(self, plane: Plane, sound: Sound, row: int | None, mix: int | None, done: Done | None) -> None:
+    def __init__(
+        self, plane: Plane, sound: Sound, row: int | None, mix: int | None, done: Done | None, prompt: bool = False
+    ) -> None:
         self.row = row
         self.mix = mix
         self.sound = sound
+        self.prompt = prompt
         self.listeners: set[Done] = set()
         self._plane = plane
         self._done = done
@@ -80,6 +86,7 @@ class Plane:
         self._mixes: set[int] = set()
         self._mix_rows: Ints | None = None
         self._players: set[Player] = set()
+        self.taps: set[Tap] = set()
 
     def _make_noise(self, rng: np.random.Generator) -> npt.NDArray[np.float32]:
         """White noise of mean absolute sample 1, NOISE_FRAMES frames."""
@@ -111,6 +118,7 @@ class Plane:
     def close_mix(self, row: int) -> None:
         for player in [p for p in self._players if p.mix == row]:
             player.stop()
+        self.taps = {tap for tap in self.taps if tap.mix != row}
         self._mixes.discard(row)
         self.voices.passing.discard(row)
         self._mix_rows = None
@@ -131,9 +139,9 @@ class Plane:
         self.quiet[row] = False
         self._rows.give(row)
 
-    def play(self, sound: Sound, mix: int | None, done: Done | None) -> Player:
+    def play(self, sound: Sound, mix: int | None, done: Done | None, *, prompt: bool = False) -> Player:
         """Start a sound with the next tick: into a mix, or (None) as a source of its own."""
-        player = Player(self, sound, self.take() if mix is None else None, mix, done)
+        player = Player(self, sound, self.take() if mix is None else None, mix, done, prompt)
         self._players.add(player)
         return player
 
@@ -154,6 +162,10 @@ class Plane:
         over, into = self._read_players()
         voices, frames, changed = self.voices.read(tick)
         mix = self.voices.mix[voices]
+        for tap in self.taps:
+            low, high = np.searchsorted(mix, (tap.mix, tap.mix + 1)).tolist()
+            played = [frame for row, frame, prompt in into if row == tap.mix and not prompt]
+            tap.run(tick, self.voices.leg[voices[low:high]], frames[low:high], played)
         first = np.append(True, mix[1:] != mix[:-1])[: len(mix)].nonzero()[0]  # voices come sorted by mix
         mixes = mix[first]
         total = np.add.reduceat(frames, first, axis=0, dtype=np.int32) if len(voices) else frames.astype(np.int32)
@@ -163,7 +175,7 @@ class Plane:
         self.pcm[mixes] = saturate(total)
         self.passed.clear()
         if self.voices.passing:
-            self._pass_on(voices, mix, first, {mix for mix, _ in into})
+            self._pass_on(voices, mix, first, {mix for mix, *_ in into})
         if len(voices):
             mine = total[np.searchsorted(mixes, mix)] - frames
             self.pcm[self.voices.minus[voices]] = saturate(mine)
@@ -179,10 +191,10 @@ class Plane:
                 if packet is not None:
                     self.passed[row] = packet
 
-    def _read_players(self) -> tuple[list[Player], list[tuple[int, Samples]]]:
+    def _read_players(self) -> tuple[list[Player], Into]:
         """Players that are over, freed, and the frames of those that are mixed in. One that fails is over."""
         over: list[Player] = []
-        into: list[tuple[int, Samples]] = []
+        into: Into = []
         for player in tuple(self._players):
             try:
                 frame = player.sound.read()
@@ -199,17 +211,15 @@ class Plane:
             elif player.row is not None:
                 self.pcm[player.row] = frame
             elif player.mix is not None:
-                into.append((player.mix, frame))
+                into.append((player.mix, frame, player.prompt))
         return over, into
 
-    def _mix_in(
-        self, into: list[tuple[int, Samples]], mixes: Ints, total: npt.NDArray[np.int32]
-    ) -> tuple[Ints, npt.NDArray[np.int32]]:
+    def _mix_in(self, into: Into, mixes: Ints, total: npt.NDArray[np.int32]) -> tuple[Ints, npt.NDArray[np.int32]]:
         """What is played into conferences, added to what is said in them. mixes: sorted."""
-        all_mixes = np.union1d(mixes, np.array([mix for mix, _ in into], np.int64))
+        all_mixes = np.union1d(mixes, np.array([mix for mix, *_ in into], np.int64))
         with_sounds = np.zeros((len(all_mixes), self.samples), np.int32)
         with_sounds[np.searchsorted(all_mixes, mixes)] = total
-        for mix, frame in into:
+        for mix, frame, _ in into:
             with_sounds[np.searchsorted(all_mixes, mix)] += frame
         return all_mixes, with_sounds
 
