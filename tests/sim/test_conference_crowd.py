@@ -73,7 +73,7 @@ def test_operators_lock_and_open() -> None:
     assert world.did("3000 lock") == "3000 is locked"
     assert world.call().hears == "locked.wav"
     assert world.did("3000 unlock") == "3000 is open"
-    assert world.did("3000 flags +locked") == "flags: alone-snd vad cng locked"
+    assert world.did("3000 flags +locked") == "flags: transcoding status-xchg alone-snd vad cng locked"
 
 
 # Remove who came last

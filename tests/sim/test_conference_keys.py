@@ -190,7 +190,7 @@ def test_flags_of_the_conference_hold_for_those_who_have_none_of_their_own() -> 
     mix = world.media.mixes[0]
     assert mix.comfort_noise == 120
     world.did(f"3000 member {bob.member.id} flags +vad")
-    assert world.did("3000 flags -vad +agc -cng") == "flags: alone-snd agc"
+    assert world.did("3000 flags -vad +agc -cng") == "flags: transcoding status-xchg alone-snd agc"
     assert (ann.leg.vad_level, bob.leg.vad_level, mix.comfort_noise) == (0, 300, 0)
     assert ann.leg.agc is not None
     late = world.settled()

@@ -20,11 +20,12 @@ def world() -> World:
 def test_list_shows_all_conferences_in_columns(world: World) -> None:
     world.call("5000", profile="pin")
     heading, first, second = world.did("list").splitlines()
-    assert heading.split() == ["NAME", "ID", "PROFILE", "MEDIA", "MEMBERS", "SPEAKERS", "WAITING", "ACCESS", "SECONDS"]
+    columns = "NAME ID PROFILE MEDIA MEMBERS ALL-MEMBERS SPEAKERS ALL-SPEAKERS WAITING ACCESS SECONDS"
+    assert heading == heading.rstrip() and heading.split() == columns.split()
     name, number, *rest = first.split()
     assert (name, str(uuid.UUID(number))) == ("3000", number)
-    assert rest == ["default", "8000/20/1", "2", "1", "0", "open", "12"]
-    assert second.split()[2:] == ["pin", "8000/20/1", "0", "0", "1", "pin", "0"]
+    assert rest == ["default", "8000/20/1", "2", "2", "1", "1", "0", "open", "12"]
+    assert second.split()[2:] == ["pin", "8000/20/1", "0", "0", "0", "0", "1", "pin", "0"]
     assert second.index("pin") == heading.index("PROFILE")
     assert World().did("list") == "no conferences"
 
@@ -53,7 +54,7 @@ def test_members_are_shown_with_whole_uuids(world: World) -> None:
 def test_programs_get_the_same_as_data(world: World) -> None:
     assert [row["role"] for row in world.do("3000 show members").data] == ["admin", "listener"]
     assert world.do("list").data[0]["members"] == 2
-    assert world.do("3000 show status").data["flags"] == ["alone-snd", "vad", "cng"]
+    assert world.do("3000 show status").data["flags"] == ["transcoding", "status-xchg", "alone-snd", "vad", "cng"]
     member = world.do("3000 member 1001 status").data
     assert (member["caller"], member["packets"], member["stage"]) == ("Ann <1001>", 0, "in")
     for line in ("list", "help", "3000 show status", "3000 show members", "3000 member ann status"):
@@ -83,8 +84,8 @@ def test_a_name_that_two_have_is_refused_with_their_uuids(world: World) -> None:
         ("9 show members", "no conference '9'; there is 3000"),
         ("3000", "what about 3000? there is"),
         ("3000 tern", "no command 'tern'; did you mean term?"),
-        ("3000 show", "show needs an argument: show status|members|waiting"),
-        ("3000 show cats", "show: 'cats' is not one of status, members, waiting"),
+        ("3000 show", "show needs an argument: show status|profile|groups|members|nodes|waiting"),
+        ("3000 show cats", "show: 'cats' is not one of status, profile, groups, members, nodes, waiting"),
         ("3000 term now", "term takes no argument"),
         ("3000 flags +loud", "flags: no flag 'loud'"),
         ("3000 flags loud", "flags: 'loud' needs a + or a - before it"),
@@ -111,7 +112,11 @@ def test_what_is_wrong_is_said_in_one_line(world: World, line: str, text: str) -
 
 def test_help_has_every_command_with_its_usage(world: World) -> None:
     text = world.did("help")
-    for usage in ("list", "<conference> show status|members|waiting", "<conference> member <member> vol-talk +N|-N|0"):
+    for usage in (
+        "list",
+        "<conference> show status|profile|groups|members|nodes|waiting",
+        "<conference> member <member> vol-talk +N|-N|0",
+    ):
         assert usage in text.splitlines()
     assert len(world.did("help agc-level").splitlines()) == 2
     assert all(told["help"] for told in world.do("help").data)

@@ -5,26 +5,25 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from xconf.conference import events
 from xconf.conference.controls import Controls
 from xconf.conference.deck import Deck
-from xconf.conference.errors import ConferenceFull
-from xconf.conference.interfaces import Call, Clock, Media, Timer
+from xconf.conference.elsewhere import Share
+from xconf.conference.errors import CommandError, ConferenceFull
+from xconf.conference.house import House, Owner
+from xconf.conference.interfaces import Call, Timer
 from xconf.conference.invitation import Inviter
-from xconf.conference.library import Library
 from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
 from xconf.conference.moderation import Moderation
-from xconf.conference.music import Music
 from xconf.conference.profile import Profile
-from xconf.conference.recording import Recorder, Recordings
+from xconf.conference.recording import Recordings
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
-from xconf.conference.stream import Stream
-from xconf.conference.turns import LOOKS, TurnTaker
+from xconf.conference.tuning import flags_of, with_flag
+from xconf.conference.turns import LOOKS, Turns, each, finish
 from xconf.media.catalogue import possible
 from xconf.media.sources import Recorded, SoundError
 
@@ -32,30 +31,6 @@ log = logging.getLogger(__name__)
 
 SETUP = 40.0  # s that a call may take from INVITE to ACK: an empty conference that is asked for lives as long, at least
 AT_ONCE = 10  # calls that are hung up in one turn of the reactor, some 3 ms: other conferences do not notice
-
-
-@dataclass(slots=True)
-class House:
-    """What all conferences of a node share."""
-
-    clock: Clock
-    media: Media
-    library: Library
-    music: Music
-    events: Stream
-    turns: TurnTaker
-    inviter: Inviter | None = None  # where people can be called
-    recorder: Recorder | None = None  # where there is a folder for recordings
-
-
-class Owner(Protocol):
-    """Whoever keeps the conferences."""
-
-    def ending(self, conference: Conference) -> None:
-        """It takes no more members."""
-
-    def closed(self, conference: Conference) -> None:
-        """Nobody is left in it; nothing of it remains."""
 
 
 class Conference:
@@ -73,20 +48,16 @@ class Conference:
         self.id = str(uuid.uuid4())
         self.name = name
         self.profile_name = profile_name
-        self.profile = profile
+        self.profile = self.made_from = profile
         self.controls = controls
         self.clock = house.clock
         self.turns = house.turns
         self.mix = house.media.create_mix(profile.sample_rate, profile.channels)
-        self.codecs = profile.codecs or possible(profile.sample_rate)
-        self.mix.passing = not profile.transcoding
         self.started_at = house.clock.seconds()
         self.members: dict[str, Member] = {}
         self.waiting: dict[str, Member] = {}  # in the PIN menu
         self.leaving: dict[str, Member] = {}  # hear their last prompt
-        self.defaults = Defaults(profile.vad.enable, profile.vad.level, profile.agc.enable, profile.agc.settings)
-        self.alone_sound = profile.alone_sound
-        self.comfort_noise = profile.cng.enable
+        self.defaults = Defaults.of(profile)
         self.locked = False  # only administrators may come in
         self.ending = ""  # why it ends, once it does
         self.expected_until = self.started_at + SETUP
@@ -101,7 +72,7 @@ class Conference:
         self.recordings = Recordings(self, house.recorder)
         self._timer: Timer | None = None
         self._hushing: Timer | None = None
-        self._set_noise()
+        self._set_mix()
         self.publish(events.ConferenceStarted, id=self.id, profile=profile_name)
         self._wait_for_members()
 
@@ -197,6 +168,16 @@ class Conference:
         return sum(member.settings.speaker for member in self.members.values())
 
     @property
+    def node(self) -> str:
+        """The name of the node that it is on."""
+        return self._house.elsewhere.node
+
+    @property
+    def shares(self) -> Sequence[Share]:
+        """What other nodes have of it."""
+        return self._house.elsewhere.shares(self.name) if self.profile.status_exchange else ()
+
+    @property
     def inviter(self) -> Inviter | None:
         """Who calls people into it, where that can be done."""
         return self._house.inviter
@@ -214,6 +195,10 @@ class Conference:
     def fetch(self, spec: str, then: Callable[[Recorded | SoundError], None]) -> None:
         """Any sound, when it is ready. Raises SoundError."""
         self._house.library.fetch(spec, self.profile, then)
+
+    def prepare(self, specs: Sequence[str], profile: Profile, then: Callable[[SoundError | None], None]) -> None:
+        """Prompts and music that a profile of this conference is to have."""
+        self._house.library.prepare(specs, profile, then)
 
     def fetch_all(self, choices: Sequence[Sequence[str]], then: Callable[[list[Recorded]], None]) -> None:
         """Words that are said one after the other (see the library). Raises SoundError."""
@@ -254,7 +239,8 @@ class Conference:
 
     @property
     def _comforts(self) -> bool:
-        return self.alone_sound and not self.ending and not self.moderation.waits
+        elsewhere = any(share.members for share in self.shares)
+        return self.profile.alone_sound and not (self.ending or self.moderation.waits or elsewhere)
 
     def _comfort(self) -> None:
         if self._alone is not None:
@@ -268,41 +254,44 @@ class Conference:
         """Let it hear the conference again."""
         self._house.music.leave(member.leg)
 
-    # Its flags
+    # How it is set
 
     @property
     def flags(self) -> list[str]:
         """The names of the flags that are on."""
-        states = {
-            "alone-snd": self.alone_sound,
-            "vad": self.defaults.vad,
-            "cng": self.comfort_noise,
-            "agc": self.defaults.agc,
-            "locked": self.locked,
-        }
-        return [name for name, on in states.items() if on]
+        return [*flags_of(self.profile), *(["locked"] if self.locked else [])]
 
     def set_flag(self, name: str, on: bool) -> None:
-        """Change a flag, now, for all who have none of their own."""
+        """Change a flag, now, for all who have none of their own. Raises CommandError."""
         if (name in self.flags) is on:
             return
-        if name == "alone-snd":
-            self.alone_sound = on
-            self.settle()
-        elif name == "cng":
-            self.comfort_noise = on
-            self._set_noise()
-        elif name == "locked":
+        if name == "locked":
             self.locked = on
         else:
-            setattr(self.defaults, name, on)
-            for member in self.members.values():
-                if member.settings.speaker:
-                    member.apply()
+            try:
+                fresh = with_flag(self.profile_name, self.profile, name, on)
+            except ValueError as error:
+                raise CommandError(str(error)) from None
+            finish(self.adopt(fresh))
         self.publish(events.FlagChanged, flag=name, on=on)
 
-    def _set_noise(self) -> None:
-        self.mix.comfort_noise = self.profile.cng.level if self.comfort_noise else 0
+    def adopt(self, profile: Profile) -> Turns[None]:
+        """Another profile of the same rate and channels, from now on; who is in it keeps what is his own."""
+        before, self.profile = self.profile, profile
+        self.defaults = Defaults.of(profile)
+        self._set_mix()
+        self.moderation.adopt(before)
+        if self.empty and before.conference_term_timer != profile.conference_term_timer:
+            self._wait_for_members()
+        if before.moh != profile.moh and self._alone is not None:
+            self.stop_music(self._alone)
+        self.settle()
+        yield from each(tuple(self.members.values()), lambda member: member.adopt(before), LOOKS // 4)
+
+    def _set_mix(self) -> None:
+        self.codecs = self.profile.codecs or possible(self.profile.sample_rate)
+        self.mix.passing = not self.profile.transcoding
+        self.mix.comfort_noise = self.profile.cng.level if self.profile.cng.enable else 0
 
     # Its end
 

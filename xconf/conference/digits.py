@@ -18,7 +18,7 @@ class Collector:
     def __init__(self, clock: Clock, controls: Controls, timeout: float, fire: Callable[[Action], None]) -> None:
         self._clock = clock
         self._controls = controls
-        self._timeout = timeout
+        self.timeout = timeout
         self._fire = fire
         self._digits = ""
         self._closed = False
@@ -31,7 +31,7 @@ class Collector:
             return
         self._digits += digit
         if self._controls.begins(self._digits):
-            self._timer = self._clock.callLater(self._timeout, self._pause)
+            self._timer = self._clock.callLater(self.timeout, self._pause)
         else:
             self._resolve()
 

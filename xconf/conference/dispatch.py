@@ -121,9 +121,9 @@ def _call(command: Command, target: object, words: Sequence[str]) -> Turns[Reply
 
 def find_member(conference: Conference, word: str) -> Turns[Member]:
     """By UUID, or by the name or number of its caller when only one has it. Raises CommandError."""
-    known = conference.members.get(word) or conference.waiting.get(word)
-    if known is not None:
-        return known
+    for places in (conference.members, conference.waiting, conference.leaving):
+        if word in places:
+            return places[word]
     members = [*conference.members.values(), *conference.waiting.values()]
     wanted = word.casefold()
     named = yield from each(members, lambda member: wanted in _names(member), LOOKS)

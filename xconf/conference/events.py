@@ -107,6 +107,13 @@ class TalkStopped(MemberEvent, frozen=True, kw_only=True):
     pass
 
 
+class KeyChanged(Event, frozen=True, kw_only=True):
+    """A key of the conference's profile; value: as people write it."""
+
+    key: str
+    value: str
+
+
 class FlagChanged(Event, frozen=True, kw_only=True):
     """A flag of the conference."""
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection
 
 from xconf.conference.errors import near
+from xconf.conference.tuning import FLAGS
 
 MEMBER_FLAGS = ("speaker", "admin", "auth", "mute", "deaf", "vad", "agc")
-CONFERENCE_FLAGS = ("alone-snd", "vad", "cng", "agc", "locked")
+CONFERENCE_FLAGS = (*FLAGS, "locked")
 
 _WORDS = re.compile(r"[\s,|]+")
 

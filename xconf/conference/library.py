@@ -70,6 +70,20 @@ class Library:
 
         self._aside(lambda: self._sounds.load(place, rate), loaded)
 
+    def prepare(self, specs: Sequence[str], profile: Profile, then: Callable[[SoundError | None], None]) -> None:
+        """Makes sounds of a profile ready for `open`: `then` is told when they are, or what is wrong with one of them."""
+
+        def load() -> None:
+            for spec in specs:
+                self._sounds.prepare(self.locate(spec, profile), profile.sample_rate)
+
+        def loaded(result: Exception | None) -> None:
+            if isinstance(result, Exception) and not isinstance(result, SoundError):
+                result = SoundError(str(result))
+            then(result)
+
+        self._aside(load, loaded)
+
     def fetch_all(
         self, choices: Sequence[Sequence[str]], profile: Profile, then: Callable[[list[Recorded]], None]
     ) -> None:

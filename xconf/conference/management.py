@@ -6,10 +6,24 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from xconf.conference.commands import Argument, Command, Reply, Rights, command, one_of
+from xconf.conference.errors import CommandError, near
 from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS, parse_flags
 from xconf.conference.member import Reason
 from xconf.conference.profile import parse_agc
-from xconf.conference.show import conference_row, conference_status, member_row, member_status, pairs, table
+from xconf.conference.set_key import CHANGE, Change, set_value
+from xconf.conference.show import (
+    conference_row,
+    conference_status,
+    group_rows,
+    member_row,
+    member_status,
+    node_rows,
+    pairs,
+    profile_of,
+    profile_rows,
+    table,
+)
+from xconf.conference.tuning import origins
 from xconf.conference.turns import Turns, each
 from xconf.media.leg import Agc
 
@@ -63,6 +77,29 @@ def _told(usage: str, entry: Command) -> dict[str, str]:
     return {"command": entry.name, "scope": entry.scope, "usage": usage, "help": entry.doc}
 
 
+@command("profiles", scope="node", rights="anyone")
+def list_profiles(node: Conferences) -> Turns[Reply]:
+    """The profiles that conferences are made from, and what each inherits."""
+    rows = [{"name": name, "inherit": profile.inherit} for name, profile in sorted(node.profiles.items())]
+    return (yield from table(rows, "no profiles"))
+
+
+@command("profile", scope="node", argument=Argument("NAME", str), rights="anyone")
+def show_profile(node: Conferences, name: str) -> Turns[Reply]:
+    """All keys of a profile, with their values, and which profile each is from (-: xconf's own)."""
+    if name not in node.profiles:
+        raise CommandError(f"no profile '{name}'{near(name, node.profiles)}")
+    rows = profile_rows(node.profiles[name], origins(name, node.profiles))
+    return (yield from table(rows, "no keys"))
+
+
+@command("dm-flush-status-cache", scope="node")
+def flush(node: Conferences) -> Reply:
+    """Forgets what other nodes said of their members; each says it anew."""
+    forgotten = node.elsewhere.flush()
+    return Reply(f"forgot {forgotten} nodes", {"nodes": forgotten})
+
+
 @command("term", scope="conference")
 def term(conference: Conference) -> Reply:
     """Says goodbye to all, and ends the conference."""
@@ -71,15 +108,31 @@ def term(conference: Conference) -> Reply:
     return Reply(f"{conference.name} ends, with {members} members", {"id": conference.id, "members": members})
 
 
-@command("show", scope="conference", argument=one_of("status", "members", "waiting"), rights="anyone")
+WHAT = ("status", "profile", "groups", "members", "nodes", "waiting")
+
+
+@command("show", scope="conference", argument=one_of(*WHAT), rights="anyone")
 def show(conference: Conference, what: str) -> Turns[Reply]:
-    """How it is set, who is in it, or who is asked for a PIN."""
+    """How it is set, who is sent the same, who is in it, on which nodes, or who is asked for a PIN."""
     if what == "status":
         status = conference_status(conference)
         return Reply(pairs(status), status)
+    if what == "profile":
+        return (yield from table(profile_of(conference), "no keys"))
+    if what == "nodes":
+        return (yield from table(node_rows(conference), "no nodes"))
+    if what == "groups":
+        rows = yield from group_rows(tuple(conference.members.values()))
+        return (yield from table(rows, "nobody listens"))
     members = conference.members if what == "members" else conference.waiting
     rows = yield from each(tuple(members.values()), member_row)
     return (yield from table(rows, "no members" if what == "members" else "no callers wait"))
+
+
+@command("set", scope="conference", argument=CHANGE)
+def set_key(conference: Conference, change: Change) -> Turns[Reply]:
+    """Changes a key of this conference's profile while it runs."""
+    return (yield from set_value(conference, change))
 
 
 @command("flags", scope="conference", argument=_CONFERENCE_FLAGS)

@@ -18,6 +18,7 @@ from xconf.conference.digits import Collector
 from xconf.conference.errors import CommandError
 from xconf.conference.interfaces import Call, Timer
 from xconf.conference.pin import PinMenu
+from xconf.conference.profile import Profile
 from xconf.conference.settings import Settings
 from xconf.media.sources import Recorded, SoundError
 
@@ -69,6 +70,7 @@ class Member:
         self.stage = Stage.WAITING
         self.joined_at = conference.clock.seconds()
         self.admitted = False
+        self.leaving = ""  # why, while it hears its last prompt
         self.talking = False
         self.announcer = Announcer(self.leg, conference.sound)
         self.deck = Deck(
@@ -146,6 +148,7 @@ class Member:
         self.announcer.clear()
         self.conference.retire(self)
         self.stage = Stage.LEAVING
+        self.leaving = reason
         since = self.conference.clock.seconds()
         self._goodbye = self.conference.clock.callLater(LONGEST_GOODBYE, self._give_up, reason)
         self.announcer.say(
@@ -294,6 +297,15 @@ class Member:
         """Bring the leg in line with what has changed, for the member or for the whole conference."""
         if self.stage is Stage.IN:
             self.settings.apply(self.leg, self.conference.defaults)
+
+    def adopt(self, before: Profile) -> None:
+        """The conference has another profile."""
+        profile = self.conference.profile
+        if self.settings.speaker and (before.vad, before.agc) != (profile.vad, profile.agc):
+            self.apply()
+        if (before.admin_controls, before.user_controls) != (profile.admin_controls, profile.user_controls):
+            self._collector.use(self._controls())
+        self._collector.timeout = profile.digit_timeout
 
     def ask_admin_pin(self) -> None:
         """Ask the member for the admin PIN; with it, it becomes an admin. Raises CommandError."""

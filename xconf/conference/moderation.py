@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from xconf.conference.interfaces import Timer
+from xconf.conference.profile import Profile
 from xconf.conference.turns import LOOKS
 
 if TYPE_CHECKING:
@@ -42,6 +43,18 @@ class Moderation:
             return
         if not any(other.settings.admin for other in members.values()):
             self._grace = self._conference.clock.callLater(profile.admin_grace, self._end)
+
+    def adopt(self, before: Profile) -> None:
+        """The profile is another one: who waits in vain is let in; who is in already does not wait."""
+        profile, conference = self._conference.profile, self._conference
+        if before.wait_for_admin and not profile.wait_for_admin:
+            if self.waits:
+                self.waits = False
+                self._let_in(iter(tuple(conference.members.values())))
+        elif profile.wait_for_admin and not conference.members:
+            self.waits = True
+        if not profile.end_without_admin:
+            self._stop_grace()
 
     def empty(self) -> None:
         """All have left: the next ones wait anew."""

@@ -110,6 +110,7 @@ class Profile(Keys, frozen=True):
     user_controls: str = "default"
     digit_timeout: Annotated[float, Meta(ge=0.2, le=30)] = 2.0
     alone_sound: bool = True
+    status_exchange: bool = True
     pin_auth: bool = False
     admin_pin: Pin | None = None
     user_pin: Pin | None = None
@@ -185,7 +186,7 @@ def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, A
 
 def resolve(profiles: Mapping[str, Any]) -> dict[str, Profile]:
     """The profiles of a configuration, complete and checked. Raises ConfigError."""
-    converted = {name: _converted(name, values) for name, values in merge(profiles).items()}
+    converted = {name: complete(name, values) for name, values in merge(profiles).items()}
     for name, profile in converted.items():
         check(name, profile)
     return converted
@@ -224,7 +225,8 @@ def _codecs_fault(codecs: tuple[str, ...]) -> str | None:
     return None
 
 
-def _converted(name: str, values: Mapping[str, Any]) -> Profile:
+def complete(name: str, values: Mapping[str, Any]) -> Profile:
+    """A profile of plain values, with nothing inherited any more. Raises ConfigError."""
     place: tuple[str, ...] = ("profiles", name)
     _check_keys(values, Profile, place)
     try:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from xconf.conference.commands import Table
-from xconf.conference.conference import Conference, House
+from xconf.conference.conference import Conference
 from xconf.conference.controls import Controls
+from xconf.conference.elsewhere import Elsewhere
 from xconf.conference.errors import CommandError, ConferenceError, near
+from xconf.conference.house import House
 from xconf.conference.interfaces import Call, Clock, Media
 from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
@@ -77,6 +79,20 @@ class Conferences:
     @recorder.setter
     def recorder(self, recorder: Recorder) -> None:
         self._house.recorder = recorder
+
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What other nodes have of the conferences."""
+        return self._house.elsewhere
+
+    @elsewhere.setter
+    def elsewhere(self, elsewhere: Elsewhere) -> None:
+        self._house.elsewhere = elsewhere
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
+        """What conferences are made from, by name."""
+        return self._profiles
 
     def __iter__(self) -> Iterator[Conference]:
         return iter(tuple(self._conferences.values()))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from xconf.conference.profile import MAX_LEVEL
+from xconf.conference.profile import MAX_LEVEL, Profile
 from xconf.media.leg import Agc
 from xconf.media.levels import STEPS
 
@@ -22,6 +22,10 @@ class Defaults:
     vad_level: int
     agc: bool
     agc_settings: Agc
+
+    @classmethod
+    def of(cls, profile: Profile) -> Defaults:
+        return cls(profile.vad.enable, profile.vad.level, profile.agc.enable, profile.agc.settings)
 
 
 def _clamp(value: int, low: int, high: int) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from xconf.conference.commands import Reply
-from xconf.conference.profile import agc_text
-from xconf.conference.turns import ROWS, Turns, each
+from xconf.conference.member import Reason, Stage
+from xconf.conference.profile import Profile, agc_text
+from xconf.conference.tuning import values
+from xconf.conference.turns import LOOKS, ROWS, Turns, each
 from xconf.conference.wording import cell
 
 if TYPE_CHECKING:
@@ -19,14 +22,16 @@ Row = dict[str, Any]
 
 def conference_row(conference: Conference) -> Row:
     """What `list` and `show status` tell of a conference."""
-    profile = conference.profile
+    profile, shares, speakers = conference.profile, conference.shares, conference.speakers
     return {
         "name": conference.name,
         "id": conference.id,
         "profile": conference.profile_name,
         "media": f"{profile.sample_rate}/{profile.ptime}/{profile.channels}",
         "members": len(conference.members),
-        "speakers": conference.speakers,
+        "all-members": len(conference.members) + sum(share.members for share in shares),
+        "speakers": speakers,
+        "all-speakers": speakers + sum(share.speakers for share in shares),
         "waiting": len(conference.waiting),
         "access": "locked" if conference.locked else "pin" if profile.pin_auth else "open",
         "seconds": round(conference.clock.seconds() - conference.started_at),
@@ -39,14 +44,64 @@ def conference_status(conference: Conference) -> Row:
     return {
         **conference_row(conference),
         "flags": conference.flags,
+        "state": _conference_state(conference),
         "codecs": list(conference.codecs),
-        "vad-level": conference.defaults.vad_level,
-        "agc": agc_text(conference.defaults.agc_settings),
+        "vad-level": profile.vad.level,
+        "agc": agc_text(profile.agc.settings),
         "cng-level": profile.cng.level,
         "term-timer": profile.conference_term_timer,
         "playback": conference.playing or None,
         "recording": conference.recordings.status or None,
     }
+
+
+def _conference_state(conference: Conference) -> list[str]:
+    """What is so and no flag: `auth` (who comes is asked for a PIN), `playback`, `waits-for-admin`."""
+    states = {
+        "auth": conference.profile.pin_auth,
+        "playback": bool(conference.playing),
+        "waits-for-admin": conference.moderation.waits,
+    }
+    return [name for name, on in states.items() if on]
+
+
+def node_rows(conference: Conference) -> list[Row]:
+    """This node, then the others that have members in a conference; age: seconds since they said so."""
+    own = {"node": conference.node, "members": len(conference.members), "speakers": conference.speakers, "age": 0}
+    shares = sorted(conference.shares, key=lambda share: share.node)
+    return [own, *({**asdict(share), "age": round(share.age)} for share in shares)]
+
+
+def group_rows(members: Sequence[Member]) -> Turns[list[Row]]:
+    """Who is sent the same, encoded once for all of them: by codec, packet time and volume. Speakers among them have an output
+    of their own while they speak, for they do not hear themselves. The largest first.
+    """
+    groups: dict[tuple[str, int, int], Row] = {}
+
+    def count(member: Member) -> None:
+        media = member.leg.media
+        if media is not None:
+            key = media.codec.label, media.ptime, member.settings.listen
+            names = dict(zip(("codec", "ptime", "listen"), key, strict=True))
+            row = groups.setdefault(key, {**names, "members": 0, "speakers": 0})
+            row["members"] += 1
+            row["speakers"] += member.settings.speaker
+
+    yield from each(members, count, LOOKS // 2)
+    return sorted(groups.values(), key=lambda row: (-row["members"], row["codec"], row["ptime"], row["listen"]))
+
+
+def profile_rows(profile: Profile, origins: Mapping[str, str]) -> list[Row]:
+    """Each key of a profile, its value and where it is from."""
+    return [{"key": key, "value": value, "from": origins[key]} for key, value in values(profile).items()]
+
+
+def profile_of(conference: Conference) -> list[Row]:
+    """The same of a conference: what was changed since it was made is from `here`."""
+    now, before = values(conference.profile), values(conference.made_from)
+    return profile_rows(
+        conference.profile, {key: conference.profile_name if now[key] == before[key] else "here" for key in now}
+    )
 
 
 def member_row(member: Member) -> Row:
@@ -73,6 +128,7 @@ def member_status(member: Member) -> Row:
     return {
         **member_row(member),
         "stage": str(member.stage),
+        "state": _member_state(member),
         "call-id": member.call.call_id,
         "agc": agc_text(gain) if gain else None,
         "playback": member.playing or None,
@@ -84,6 +140,13 @@ def member_status(member: Member) -> Row:
         "lost-there": None if statistics.lost_there is None else round(statistics.lost_there, 3),
         "round-trip-ms": None if statistics.round_trip_ms is None else round(statistics.round_trip_ms, 1),
     }
+
+
+def _member_state(member: Member) -> list[str]:
+    """What is so and no flag: `speaking` (its voice is mixed in), `kick` (it hears that it is removed), `playback`."""
+    kicked = member.stage is Stage.LEAVING and member.leaving == Reason.KICKED
+    states = {"speaking": member.talking, "kick": kicked, "playback": bool(member.playing)}
+    return [name for name, on in states.items() if on]
 
 
 def table(rows: Sequence[Row], none: str) -> Turns[Reply]:

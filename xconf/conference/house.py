@@ -1,0 +1,43 @@
+"""What the conferences of a node share, and who keeps them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from xconf.conference.elsewhere import Alone, Elsewhere
+from xconf.conference.interfaces import Clock, Media
+from xconf.conference.invitation import Inviter
+from xconf.conference.library import Library
+from xconf.conference.music import Music
+from xconf.conference.recording import Recorder
+from xconf.conference.stream import Stream
+from xconf.conference.turns import TurnTaker
+
+if TYPE_CHECKING:
+    from xconf.conference.conference import Conference
+
+
+@dataclass(slots=True)
+class House:
+    """What all conferences of a node share."""
+
+    clock: Clock
+    media: Media
+    library: Library
+    music: Music
+    events: Stream
+    turns: TurnTaker
+    inviter: Inviter | None = None  # where people can be called
+    recorder: Recorder | None = None  # where there is a folder for recordings
+    elsewhere: Elsewhere = field(default_factory=Alone)
+
+
+class Owner(Protocol):
+    """Whoever keeps the conferences."""
+
+    def ending(self, conference: Conference) -> None:
+        """It takes no more members."""
+
+    def closed(self, conference: Conference) -> None:
+        """Nobody is left in it; nothing of it remains."""
