@@ -48,7 +48,7 @@ clean:            ## remove .venv and what tools left behind
 
 # A stamp is as new as the last installation, so nothing is done twice; a change of pyproject.toml installs again.
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[codecs]' || \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[codecs,sound]' || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 

@@ -54,6 +54,11 @@ def test_what_is_inherited_can_be_overridden_key_by_key() -> None:
             "sample_rate must be that of g722, 16000",
         ),
         ({"a": {"transcoding": False, "codecs": ["opus"], "ptime": 40}}, "profiles.a.transcoding", "ptime must be 20"),
+        (
+            {"a": {"transcoding": False, "codecs": ["pcmu"], "echo_guard": True}},
+            "profiles.a.transcoding",
+            "leave out noise_suppression and echo_guard",
+        ),
         ({"a": {"codecs": ["speex"]}}, "profiles.a.codecs", "no codec 'speex'"),
         ({"a": {"inherit": "defalt"}, "default": {}}, "profiles.a.inherit", "did you mean default?"),
         ({"a": {"inherit": "b"}, "b": {"inherit": "a"}}, "profiles.b.inherit", "a -> b -> a"),

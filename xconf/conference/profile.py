@@ -16,6 +16,8 @@ from xconf.conference.errors import ConfigError, near
 from xconf.media.catalogue import NAMES, missing, rate_of
 from xconf.media.leg import Agc
 from xconf.media.pace import TICK
+from xconf.media.treatment import Treatment
+from xconf.media.treatment import missing as package_missing
 
 MAX_LEVEL = 1800  # of a voice detector's threshold, and of an automatic gain's target
 MAX_NOISE = 10_000
@@ -48,10 +50,14 @@ class Keys(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
 
 
 class Vad(Keys, frozen=True):
-    """Voice activity detection: who is quieter than `level` (mean of |sample|) is not mixed in."""
+    """Voice activity detection: who is quieter than `level` (mean of |sample|) is not mixed in; or, with `engine: webrtc`, what
+    is no speech, the more strictly the higher the `mode`.
+    """
 
     enable: bool = True
     level: Level = 300
+    engine: Literal["level", "webrtc"] = "level"
+    mode: Annotated[int, Meta(ge=0, le=3)] = 2
 
 
 class Cng(Keys, frozen=True):
@@ -105,6 +111,8 @@ class Profile(Keys, frozen=True):
     vad: Vad = Vad()
     cng: Cng = Cng()
     agc: AgcKeys = AgcKeys()
+    noise_suppression: bool = False
+    echo_guard: bool = False
     record: Record = Record()
     admin_controls: str = "default"
     user_controls: str = "default"
@@ -141,6 +149,12 @@ class Profile(Keys, frozen=True):
     member_all_unmuted: Spec = "all-unmuted.wav"
     member_recorded: Spec = "recorded.wav"
     member_unrecorded: Spec = "unrecorded.wav"
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to voices before they are mixed."""
+        mode = self.vad.mode if self.vad.engine == "webrtc" else None
+        return Treatment(mode, self.noise_suppression, self.echo_guard)
 
     def sounds(self) -> dict[str, str]:
         """The sounds that this profile plays: key -> file or tone."""
@@ -200,6 +214,12 @@ def check(name: str, profile: Profile) -> None:
         raise ConfigError(("profiles", name, "user_pin"), "is also the admin_pin; they must differ")
     if fault := _codecs_fault(profile.codecs):
         raise ConfigError(("profiles", name, "codecs"), fault)
+    for key, treatment in (
+        ("vad", Treatment(profile.treatment.vad)),
+        ("noise_suppression", Treatment(noise=profile.noise_suppression)),
+    ):
+        if fault := package_missing(treatment):
+            raise ConfigError(("profiles", name, key), fault)
     if not profile.transcoding and (fault := _passing_fault(profile)):
         raise ConfigError(("profiles", name, "transcoding"), fault)
 
@@ -208,6 +228,8 @@ def _passing_fault(profile: Profile) -> str | None:
     """What keeps a conference from passing on what it gets."""
     if len(profile.codecs) != 1:
         return "is false, so codecs must name the one codec that calls may have, like [opus]"
+    if profile.noise_suppression or profile.echo_guard:
+        return "is false, so sound cannot be changed; leave out noise_suppression and echo_guard"
     rate = rate_of(profile.codecs[0])
     if rate not in (None, profile.sample_rate):
         return f"is false, so sample_rate must be that of {profile.codecs[0]}, {rate}"

@@ -6,6 +6,7 @@ from xconf.media.outputs import Timelines
 from xconf.media.plane import Done, Plane, Player
 from xconf.media.sources import Sound
 from xconf.media.taps import Tap
+from xconf.media.treatment import Treatment
 
 
 class Mix:
@@ -38,6 +39,18 @@ class Mix:
     def passing(self, on: bool) -> None:
         passing = self.plane.voices.passing
         passing.add(self.row) if on else passing.discard(self.row)
+
+    @property
+    def treatment(self) -> Treatment:
+        """What is done to its voices before they are mixed."""
+        return self.plane.voices.treatments.of.get(self.row, Treatment())
+
+    @treatment.setter
+    def treatment(self, treatment: Treatment) -> None:
+        if treatment == Treatment():
+            self.plane.voices.treatments.of.pop(self.row, None)
+        else:
+            self.plane.voices.treatments.of[self.row] = treatment
 
     @property
     def comfort_noise(self) -> int:

@@ -121,6 +121,7 @@ class Plane:
         self.taps = {tap for tap in self.taps if tap.mix != row}
         self._mixes.discard(row)
         self.voices.passing.discard(row)
+        self.voices.treatments.of.pop(row, None)
         self._mix_rows = None
         self.give(row)
 
@@ -179,6 +180,8 @@ class Plane:
         if len(voices):
             mine = total[np.searchsorted(mixes, mix)] - frames
             self.pcm[self.voices.minus[voices]] = saturate(mine)
+        if self.voices.treatments.of:
+            self.voices.hear(self.pcm, tick)
         return changed, over
 
     def _pass_on(self, voices: Ints, mix: Ints, first: Ints, played_into: set[int]) -> None:

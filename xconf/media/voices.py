@@ -10,6 +10,7 @@ from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, sca
 from xconf.media.passing import LOST, Passed, Payloads
 from xconf.media.resample import Resamplers, with_channels
 from xconf.media.rows import Rows
+from xconf.media.treatment import Treatments
 from xconf.rtp.jitter import IDLE, JitterBuffers
 
 Samples = npt.NDArray[np.int16]
@@ -151,6 +152,7 @@ class Voices:
         self.threshold = np.zeros(capacity, np.int64)
         self.agc = np.zeros((4, capacity), np.int64)  # target, low level, factor in percent, margin
         self.speaking = np.zeros(capacity, bool)
+        self.treatments = Treatments(rate, channels, capacity)
         self._hang = np.zeros(capacity, np.int64)
         self._hushed = np.zeros(capacity, np.int64)  # tick until which it is not heard, whatever it says
         self._agc_gain = np.ones(capacity, np.float32)
@@ -182,6 +184,7 @@ class Voices:
     def close(self, voice: int, heard: Heard) -> None:
         self.groups[heard].remove(voice)
         del self._group_of[voice]
+        self.treatments.drop(voice)
         self.mix[voice] = -1
         self.speaking[voice] = False
         self._rows.give(voice)
@@ -197,8 +200,13 @@ class Voices:
             none = np.zeros(0, np.int64)
             return none, np.zeros((0, self.rate // 50 * self.channels), np.int16), none
         voices, frames, playing = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+        treated = self.treatments if self.treatments.of else None
+        if treated is not None:
+            frames = treated.clean(voices, self.mix[voices], frames, playing)
         level = mean_level(frames)
         self._adapt(voices, level, tick)
+        if treated is not None:
+            level = treated.levels(voices, self.mix[voices], frames, level)
         hang = self._hang[voices]
         loud = gate(level, self.threshold[voices], hang)
         self._hang[voices] = hang
@@ -209,6 +217,12 @@ class Voices:
         chosen = chosen[np.argsort(self.mix[voices[chosen]], kind="stable")]
         heard = voices[chosen]
         return heard, scale(frames[chosen], self.gain[heard] * self._agc_gain[heard]), changed
+
+    def hear(self, pcm: Samples, tick: int) -> None:
+        """What is sent in this tick: of some of it an echo may come back. pcm: by source."""
+        voices = np.array(self.rows(), np.int64)
+        rows = np.where(self.speaking[voices], self.minus[voices], self.mix[voices])
+        self.treatments.sent(voices, self.mix[voices], lambda at: pcm[rows[at]], tick)
 
     def passed(self, voice: int) -> Passed | None:
         """What is passed on of a voice that was just read; None: it has to be encoded, louder or softer than it came."""
