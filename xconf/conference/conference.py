@@ -10,6 +10,7 @@ from typing import Any
 
 from xconf.conference import events
 from xconf.conference.controls import Controls
+from xconf.conference.crier import Crier
 from xconf.conference.deck import Deck
 from xconf.conference.elsewhere import Share
 from xconf.conference.errors import CommandError, ConferenceFull
@@ -66,7 +67,7 @@ class Conference:
         self._closed = False
         self._playback = Slot(self.mix)
         self.deck = Deck(self.fetch, self._playback.start, self._playback.stop, self.publish, changed=self.settle)
-        self._tone = Slot(self.mix, prompt=True)
+        self._crier = Crier(self)
         self._alone: Member | None = None  # who has been told that nobody else is here
         self.moderation = Moderation(self)
         self.recordings = Recordings(self, house.recorder)
@@ -108,8 +109,8 @@ class Conference:
     def admit(self, member: Member) -> None:
         """It is a member now."""
         del self.waiting[member.id]
-        self._announce(self.profile.member_join)
         self.members[member.id] = member
+        self._crier.came(member)
         member.publish(events.MemberJoined, role=member.role)
         self.moderation.joined(member)
         self.recordings.joined(member)
@@ -128,7 +129,7 @@ class Conference:
         self.recordings.left()
         self.waiting.pop(member.id, None)
         if self.members.pop(member.id, None):
-            self._announce(self.profile.member_leave)
+            self._crier.left(member)
             if member.settings.admin:
                 self.moderation.lost()
         self.leaving[member.id] = member
@@ -209,23 +210,15 @@ class Conference:
         """What is played back to all, or empty."""
         return self.deck.playing
 
-    def _announce(self, spec: str) -> None:
-        """To those who are there that somebody comes or leaves, unless they are too many to care."""
-        limit = self.profile.announce_limit
-        if self.members and not self.ending and not (limit and len(self.members) > limit):
-            self.tell_all(spec)
-
     def tell_all(self, spec: str) -> None:
         """A prompt or tone of the profile, for all to hear."""
-        # Of a rush of callers one tone is heard, not hundreds on top of one another.
-        sound = None if self._tone.busy else self.sound(spec)
-        if sound is not None:
-            self._tone.start(sound, self.settle)
+        if not self.ending:
+            self._crier.tell(spec)
 
     def settle(self) -> None:
         """Who is alone is told so, and hears music, except while something is played to all."""
         alone = next(iter(self.members.values())) if len(self.members) == 1 and self._comforts else None
-        busy = self._tone.busy or self._playback.busy
+        busy = self._crier.busy or self._playback.busy
         if self._alone is not None and (self._alone is not alone or busy):
             self._alone.announcer.drop("alone")
             self.stop_music(self._alone)
@@ -308,10 +301,8 @@ class Conference:
             return
         self._hush(iter(tuple(self.members.values())))
         # Into the conference: it is encoded once, however many listen.
-        sound = self.sound(self.profile.member_bye)
-        self._timer = self.clock.callLater(LONGEST_GOODBYE if sound else 0, self._hang_up)
-        if sound is not None:
-            self._tone.start(sound, self._said_goodbye)
+        said = self._crier.goodbye(self.profile.member_bye, self._said_goodbye)
+        self._timer = self.clock.callLater(LONGEST_GOODBYE if said else 0, self._hang_up)
 
     def _hush(self, members: Iterator[Member]) -> None:
         """Nobody says anything any more, and nobody is told anything of its own: some now, the others at once after."""
@@ -332,7 +323,7 @@ class Conference:
         self._owner.ending(self)
         self._stop_timer()
         self.deck.stop()
-        self._tone.stop()
+        self._crier.stop()
         self.settle()
 
     def _said_goodbye(self) -> None:
@@ -370,7 +361,7 @@ class Conference:
         self.moderation.close()
         if self._hushing is not None:
             self._hushing.cancel()
-        self._tone.stop()
+        self._crier.stop()
         self.mix.close()
         self.publish(events.ConferenceEnded, id=self.id, reason=self.ending)
         self._owner.closed(self)

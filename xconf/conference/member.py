@@ -248,6 +248,12 @@ class Member:
         return "speaker" if self.settings.speaker else "listener"
 
     @property
+    def names_said(self) -> Sequence[str]:
+        """Sounds that say who it is, the best first."""
+        name = self.caller.partition("<")[0].strip(' "')
+        return (f"say:{name}",) if name else ()
+
+    @property
     def flags(self) -> list[str]:
         """The names of the flags that are on."""
         return self.settings.flags(self.conference.defaults)

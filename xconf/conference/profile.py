@@ -107,6 +107,8 @@ class Profile(Keys, frozen=True):
     wait_for_admin: bool = False
     end_without_admin: bool = False
     admin_grace: Annotated[int, Meta(ge=0, le=86_400)] = 60
+    announce_names: bool = False
+    announce_count: bool = False
     announce_limit: Annotated[int, Meta(ge=0, le=100_000)] = 0
     vad: Vad = Vad()
     cng: Cng = Cng()
@@ -128,6 +130,8 @@ class Profile(Keys, frozen=True):
     bad_pin_code: Spec = "bad-pin.wav"
     member_join: Spec = "tone_stream://%(150,0,660)"
     member_leave: Spec = "tone_stream://%(150,0,440)"
+    member_has_joined: Spec = "has-joined.wav"
+    member_has_left: Spec = "has-left.wav"
     member_welcome: Spec = "welcome.wav"
     member_bye: Spec = "bye.wav"
     member_alone: Spec = "alone.wav"
