@@ -145,6 +145,7 @@ class FakeLeg:
         self.speaker = self.mute = self.deaf = False
         self.vad_level = self.talk_gain = self.listen_gain = 0
         self.agc: Any = None
+        self.own_noise: int | None = None
         self.mix: FakeMix | None = None
         self.player: FakePlayer | None = None
         self.broadcast: FakePlayer | None = None

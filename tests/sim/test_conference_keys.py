@@ -293,3 +293,19 @@ def test_a_missing_file_and_an_empty_conference_are_refused() -> None:
     assert world.do("3000 playback no-such.wav").text == "no sound 'no-such.wav'"
     ann.hang_up()
     assert world.do("3000 playback a.wav").text == "nobody is in 3000"
+
+
+def test_comfort_noise_for_one_member_or_all_but_one() -> None:
+    world = World()
+    ann, bob = pair(world)
+    world.did(f"3000 member {bob.member.id} flags -cng")
+    assert (ann.leg.own_noise, bob.leg.own_noise) == (None, 0)
+    world.did("3000 flags -cng")
+    assert (ann.leg.own_noise, bob.leg.own_noise) == (None, None)
+    world.did(f"3000 member {ann.member.id} flags +cng")
+    assert ann.leg.own_noise == 120
+    world.did("3000 set cng.level 200")
+    assert ann.leg.own_noise == 200
+    world.did("3000 flags +cng")
+    assert (ann.leg.own_noise, bob.leg.own_noise) == (None, 0)
+    assert "cng" not in world.did(f"3000 member {bob.member.id} flags").split()

@@ -46,8 +46,8 @@ def test_members_are_shown_with_whole_uuids(world: World) -> None:
         "CALLER",
     ]
     assert str(uuid.UUID(ann.split()[0])) == ann.split()[0]
-    assert ann.split()[1:3] == ["admin", "speaker,admin,vad"]
-    assert bob.split()[1:3] == ["listener", "vad"]
+    assert ann.split()[1:3] == ["admin", "speaker,admin,vad,cng"]
+    assert bob.split()[1:3] == ["listener", "vad,cng"]
     assert bob.endswith('"Bob Smith" <1002>')
 
 

@@ -71,9 +71,9 @@ TEXTS = {
         recording     -
         """,
     "3000 show members": """\
-        UUID                                  ROLE      FLAGS              TALKING  VAD  TALK  LISTEN  SECONDS  CODEC  CALLER
-        00000000-0000-0000-0000-000000000002  admin     speaker,admin,vad  no       300  0     0       12       PCMU   Ann <1001>
-        00000000-0000-0000-0000-000000000003  listener  vad                no       300  0     0       6        PCMU   "Bob Smith" <1002>
+        UUID                                  ROLE      FLAGS                  TALKING  VAD  TALK  LISTEN  SECONDS  CODEC  CALLER
+        00000000-0000-0000-0000-000000000002  admin     speaker,admin,vad,cng  no       300  0     0       12       PCMU   Ann <1001>
+        00000000-0000-0000-0000-000000000003  listener  vad,cng                no       300  0     0       6        PCMU   "Bob Smith" <1002>
         """,
     "3000 show groups": """\
         CODEC  PTIME  LISTEN  MEMBERS  SPEAKERS
@@ -87,7 +87,7 @@ TEXTS = {
     "3000 member 1001 status": """\
         uuid           00000000-0000-0000-0000-000000000002
         role           admin
-        flags          speaker,admin,vad
+        flags          speaker,admin,vad,cng
         talking        no
         vad            300
         talk           0
@@ -111,8 +111,8 @@ TEXTS = {
     "dm-flush-status-cache": "forgot 0 nodes\n",
     "3000 flags": "flags: transcoding status-xchg alone-snd vad cng\n",
     "3000 flags -vad +agc": "flags: transcoding status-xchg alone-snd cng agc\n",
-    "3000 member 1002 flags": "flags: vad\n",
-    "3000 member 1002 flags +speaker +mute -vad +agc": "flags: speaker mute agc\n",
+    "3000 member 1002 flags": "flags: vad cng\n",
+    "3000 member 1002 flags +speaker +mute -vad +agc": "flags: speaker mute agc cng\n",
     "3000 member 1001 set agc 600:100:3:20": "agc of 00000000-0000-0000-0000-000000000002 is set\n",
     "3000 member 1002 kick": "kicked 00000000-0000-0000-0000-000000000003\n",
     "3000 playback song.wav async": "playing song.wav\n",

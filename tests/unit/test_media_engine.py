@@ -164,6 +164,25 @@ def test_comfort_noise_is_heard_while_nobody_speaks(room: Room) -> None:
     assert level(b.heard(10), 500) == pytest.approx(8000, rel=0.03)
 
 
+def test_who_wants_other_noise_than_the_conference_has_hears_all_else_with_the_others(room: Room) -> None:
+    a, b, c = room.phone(), room.phone(), room.phone()
+    room.mix.comfort_noise = 120
+    b.leg.own_noise = 0
+    for _ in range(20):
+        room.tick()
+    assert not b.heard(15).any()
+    assert np.abs(c.heard(15).astype(int)).mean() == pytest.approx(120, rel=0.15)
+    room.talk({a: 500.0}, 20)
+    assert level(b.heard(10), 500) == pytest.approx(8000, rel=0.03)
+    assert level(c.heard(10), 500) == pytest.approx(8000, rel=0.03)
+    room.mix.comfort_noise = 0
+    b.leg.own_noise = 120
+    room.talk({}, 80)
+    assert np.abs(b.heard(15).astype(int)).mean() == pytest.approx(120, rel=0.15)
+    assert not c.heard(15).any()
+    assert room.mix.plane.used == 3, "what was left out for a, b and c"
+
+
 def test_a_digit_is_told_once(room: Room) -> None:
     a = room.phone(speaker=False)
     digits: list[str] = []

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from xconf.conference.errors import near
 from xconf.conference.tuning import FLAGS
 
-MEMBER_FLAGS = ("speaker", "admin", "auth", "mute", "deaf", "vad", "agc")
+MEMBER_FLAGS = ("speaker", "admin", "auth", "mute", "deaf", "vad", "agc", "cng")
 CONFERENCE_FLAGS = (*FLAGS, "locked")
 
 _WORDS = re.compile(r"[\s,|]+")

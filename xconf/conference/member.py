@@ -307,7 +307,8 @@ class Member:
     def adopt(self, before: Profile) -> None:
         """The conference has another profile."""
         profile = self.conference.profile
-        if self.settings.speaker and (before.vad, before.agc) != (profile.vad, profile.agc):
+        heard = self.settings.speaker and (before.vad, before.agc) != (profile.vad, profile.agc)
+        if heard or (self.settings.cng is not None and before.cng != profile.cng):
             self.apply()
         if (before.admin_controls, before.user_controls) != (profile.admin_controls, profile.user_controls):
             self._collector.use(self._controls())

@@ -22,10 +22,19 @@ class Defaults:
     vad_level: int
     agc: bool
     agc_settings: Agc
+    cng: bool
+    cng_level: int
 
     @classmethod
     def of(cls, profile: Profile) -> Defaults:
-        return cls(profile.vad.enable, profile.vad.level, profile.agc.enable, profile.agc.settings)
+        return cls(
+            profile.vad.enable,
+            profile.vad.level,
+            profile.agc.enable,
+            profile.agc.settings,
+            profile.cng.enable,
+            profile.cng.level,
+        )
 
 
 def _clamp(value: int, low: int, high: int) -> int:
@@ -43,6 +52,7 @@ class Settings:
     deaf: bool = False
     vad: bool | None = None
     agc: bool | None = None
+    cng: bool | None = None
     vad_level: int | None = None
     agc_settings: Agc | None = None
     talk: int = 0
@@ -84,6 +94,12 @@ class Settings:
         on = defaults.agc if self.agc is None else self.agc
         return (self.agc_settings or defaults.agc_settings) if on else None
 
+    def noise(self, defaults: Defaults) -> int | None:
+        """The comfort noise that it hears; None: that of the conference."""
+        if self.cng is None or self.cng is defaults.cng:
+            return None
+        return defaults.cng_level if self.cng else 0
+
     def apply(self, leg: Leg, defaults: Defaults) -> None:
         """Make the leg so; only what differs is touched."""
         wanted = {
@@ -93,6 +109,7 @@ class Settings:
             "agc": self.gain(defaults),
             "talk_gain": self.talk,
             "listen_gain": self.listen,
+            "own_noise": self.noise(defaults),
             "speaker": self.speaker,
         }
         for name, value in wanted.items():
@@ -109,5 +126,6 @@ class Settings:
             "deaf": self.deaf,
             "vad": self.threshold(defaults) > 0,
             "agc": self.gain(defaults) is not None,
+            "cng": defaults.cng if self.cng is None else self.cng,
         }
         return [name for name, on in states.items() if on]

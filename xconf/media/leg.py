@@ -97,6 +97,7 @@ class Leg:
         self._speaker = self._mute = self._deaf = False
         self._vad_level = self._talk_gain = self._listen_gain = 0
         self._agc: Agc | None = None
+        self._own_noise: int | None = None
 
     @property
     def local_port(self) -> int:
@@ -172,6 +173,18 @@ class Leg:
         self._update_voice()
 
     @property
+    def own_noise(self) -> int | None:
+        """Mean absolute sample of the comfort noise that it hears; None: that of its conference. All who have noise of their own
+        in one conference hear the same.
+        """
+        return self._own_noise
+
+    @own_noise.setter
+    def own_noise(self, level: int | None) -> None:
+        self._own_noise = level
+        self._refresh()
+
+    @property
     def speaking(self) -> bool:
         """Its gate is open: it is in the mix."""
         return self.voice is not None and bool(self.plane.voices.speaking[self.voice])
@@ -244,7 +257,9 @@ class Leg:
             return self._broadcast.row
         if self.mix is None:
             return SILENCE
-        return self._minus if self.speaking and self._minus is not None else self.mix.row
+        if self.speaking and self._minus is not None:
+            return self._minus
+        return self.mix.row if self._own_noise is None else self.mix.twin(self._own_noise)
 
     def digit(self, digit: str, way: str = "event") -> None:
         """A key was pressed. Some phones tell it in two ways: what a second way says within a second is the same press."""

@@ -62,6 +62,12 @@ class Mix:
         self._noise = level
         self.plane.set_noise(self.row, level)
 
+    def twin(self, comfort_noise: int) -> int:
+        """The source row of the same for those who are to hear other noise, or none, while nobody speaks."""
+        row = self.plane.twin(self.row)
+        self.plane.set_noise(row, comfort_noise)
+        return row
+
     def play(self, sound: Sound, done: Done | None = None, *, prompt: bool = False) -> Player:
         """Mix a sound in, from the next tick on, for all to hear. Taps leave out a prompt."""
         return self.plane.play(sound, self.row, done, prompt=prompt)

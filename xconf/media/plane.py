@@ -72,12 +72,13 @@ class Plane:
         self.channels = channels
         self.samples = rate // 50 * channels
         self.voices = Voices(rate, channels, capacity)
-        # Silence; a mix without its voice and what is played to it for each leg; a mix and music for each conference.
-        sources = 1 + 2 * capacity + 2 * (capacity + 1)
+        # Silence; a mix without its voice and what is played to it for each leg; a mix, its twin and music for each conference.
+        sources = 1 + 2 * capacity + 3 * (capacity + 1)
         self._rows = Rows(sources, "sounds at once", first=1)
         self.pcm = np.zeros((sources, self.samples), np.int16)
         self._noise_level = np.zeros(sources, np.float32)
         self._loud = np.zeros(sources, bool)
+        self._twin = np.zeros(sources, np.int64)
         self.passed: dict[int, Passed] = {}
         """Mixes of which not the sound but the one speaker's packet is sent in this tick."""
         self.quiet = np.zeros(sources, bool)
@@ -115,7 +116,16 @@ class Plane:
         self._mix_rows = None
         return row
 
+    def twin(self, row: int) -> int:
+        """The source row of what is heard in that mix with other comfort noise; it ends with the mix."""
+        if not self._twin[row]:
+            self._twin[row] = self.open_mix()
+        return int(self._twin[row])
+
     def close_mix(self, row: int) -> None:
+        if self._twin[row]:
+            self.close_mix(int(self._twin[row]))
+            self._twin[row] = 0
         for player in [p for p in self._players if p.mix == row]:
             player.stop()
         self.taps = {tap for tap in self.taps if tap.mix != row}
@@ -172,11 +182,15 @@ class Plane:
         total = np.add.reduceat(frames, first, axis=0, dtype=np.int32) if len(voices) else frames.astype(np.int32)
         if into:
             mixes, total = self._mix_in(into, mixes, total)
-        self._fill_quiet(mixes, tick)
+        twins = self._twin[mixes]
+        loud, twins = mixes[twins > 0], twins[twins > 0]
+        self._fill_quiet(np.append(mixes, twins), tick)
         self.pcm[mixes] = saturate(total)
+        self.pcm[twins] = self.pcm[loud]
         self.passed.clear()
         if self.voices.passing:
             self._pass_on(voices, mix, first, {mix for mix, *_ in into})
+            self.passed |= {int(self._twin[row]): packet for row, packet in self.passed.items() if self._twin[row]}
         if len(voices):
             mine = total[np.searchsorted(mixes, mix)] - frames
             self.pcm[self.voices.minus[voices]] = saturate(mine)
