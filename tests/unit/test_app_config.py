@@ -114,6 +114,8 @@ REFUSED = [
     ("16384-16639}", "16384-16639, media_timeout: -1}", "x.yaml:5: rtp.media_timeout: -1 is not in 0..86400"),
     ("control: {listen: unix:xconf.sock}", "history: {file: no/h.db}", "x.yaml:6: history.file: the folder no does not exist or is not writable"),
     ("control: {listen: unix:xconf.sock}", "history: {keep_days: 0}", "x.yaml:6: history.keep_days: 0 is not in 1..3650"),
+    ("control: {listen: unix:xconf.sock}", "sounds: {speech: [espeak-ng]}", "x.yaml:6: sounds: speech must be a program and its arguments, one of them with {file}, which it writes to"),
+    ("control: {listen: unix:xconf.sock}", "sounds: {urls: [file:///etc]}", "x.yaml:6: sounds.urls[0]: must be like https://example.com/path"),
     ("control: {listen: unix:xconf.sock}", "recording: {folder: no/such}", "x.yaml:6: recording.folder: the folder no/such cannot be written to; make it, or give another"),
     ("control: {listen: unix:xconf.sock}", "webhook: {url: https://x.example/h}", "x.yaml:6: webhook: secret is missing; whoever is told knows by it that it was this server"),
     ("control: {listen: unix:xconf.sock}", "webhook: {url: ftp://x.example}", "x.yaml:6: webhook.url: must be like https://example.com/path"),

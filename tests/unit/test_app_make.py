@@ -56,7 +56,7 @@ def machine(folder: Path, *programs: str) -> str:
     return str(folder)
 
 
-PHONES = ("sipp", "baresip", "linphonec", "sipsak", "sox", "tshark", "kamailio")
+PHONES = ("sipp", "baresip", "linphonec", "sipsak", "sox", "tshark", "kamailio", "espeak-ng")
 
 
 def test_nothing_is_said_when_all_phones_are_there(tmp_path: Path) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from xconf.app.convert import FAILED, Converter
+from xconf.app.made_sounds import SAY, Speech, Web
 from xconf.app.paths import DTMF, SOUNDS
 from xconf.app.problems import KeyPath
-from xconf.app.settings import Control, History, Recording, Settings
+from xconf.app.settings import Control, History, Recording, Settings, SoundFolder
 from xconf.app.sip_settings import Tls
 from xconf.app.trunks import tls_files
 from xconf.app.values import SocketPath
@@ -82,6 +83,8 @@ def load(file: str | Path, running: Configuration | None = None) -> Configuratio
     controls = _controls(document, raw, commands)
     _references(document, raw, profiles, controls)
     sounds = running.sounds if running else _sound_folder(document, raw)
+    if running is None and settings is not FAILED:
+        sounds.made = makers(settings.sounds)
     _prepare(document, sounds, profiles)
     socket = _absolute(document, settings.control.listen) if settings is not FAILED else Path()
     contexts = _contexts(document, settings) if settings is not FAILED else None
@@ -245,6 +248,12 @@ def _sound_folder(document: Document, raw: Mapping[str, Any]) -> Sounds:
     if not folder.is_dir():
         document.problem(("sounds", "path"), f"there is no folder {folder}")
     return Sounds(folder)
+
+
+def makers(its: SoundFolder) -> dict[str, Callable[[str], Path]]:
+    """What makes files of sounds that are none, by how their texts begin."""
+    web = Web([url.text for url in its.urls])
+    return {SAY: Speech(its.speech).file, **({"http://": web.file, "https://": web.file} if its.urls else {})}
 
 
 def _prepare(document: Document, sounds: Sounds, profiles: Mapping[str, Profile]) -> None:

@@ -11,6 +11,7 @@ from msgspec import Meta, field
 
 from xconf.app.dialrules import DialRule, first_rule
 from xconf.app.invite_settings import Invite
+from xconf.app.made_sounds import FILE
 from xconf.app.section import Name, Seconds, Section
 from xconf.app.sip_settings import Sip
 from xconf.app.values import EventKind, MediaAddress, MediaAddress6, PortRange, SocketPath, WebURL
@@ -80,9 +81,15 @@ class Webhook(Section, frozen=True):
 
 
 class SoundFolder(Section, frozen=True):
-    """Prompts and music other than those that come with xconf."""
+    """Prompts and music other than those that come with xconf, and sounds that are made when they are wanted."""
 
     path: str | None = None
+    speech: list[str] = field(default_factory=lambda: ["espeak-ng", "--stdin", "-w", FILE])
+    urls: list[WebURL] = []
+
+    def __post_init__(self) -> None:
+        if not self.speech or not any(FILE in part for part in self.speech[1:]):
+            raise ValueError(f"speech must be a program and its arguments, one of them with {FILE}, which it writes to")
 
 
 class Dtmf(Section, frozen=True):

@@ -41,7 +41,7 @@ class Library:
         """
         shuffle, name = SHUFFLE if spec.startswith(SHUFFLE) else "", spec.removeprefix(SHUFFLE)
         prefix, rate = profile.sound_prefix.rstrip("/"), profile.sample_rate
-        if not prefix or "://" in spec or name.startswith("/"):
+        if not prefix or "://" in spec or self._sounds.maker(spec) or name.startswith("/"):
             return spec
         own, *others = (f"{prefix}/{each}/{name}" for each in best_rates(rate))
         places = (own, f"{prefix}/{name}", *others)
@@ -58,10 +58,13 @@ class Library:
             then(self._sounds.open(spec, rate))
             return
         place = self.locate(spec, profile)
-        if "://" in spec:
-            raise SoundError(f"sound {spec!r}: only files and tone_stream:// are played")
-        if self._sounds.find(place, rate) is None:
-            raise SoundError(f"no sound {spec!r}")
+        if self._sounds.maker(spec) is None:
+            if "://" in spec:
+                raise SoundError(
+                    f"sound {spec!r}: only files and tone_stream:// are played, and what sounds.urls allows"
+                )
+            if self._sounds.find(place, rate) is None:
+                raise SoundError(f"no sound {spec!r}")
 
         def loaded(result: Recorded | Exception) -> None:
             if isinstance(result, Exception) and not isinstance(result, SoundError):

@@ -41,11 +41,15 @@ def here(work: Work) -> None:
 
 
 class Sounds:
-    """All sounds of a node. ahead: how streams have more decoded; `counters` tell how they fare."""
+    """All sounds of a node. ahead: how streams have more decoded; `counters` tell how they fare.
+
+    made: what makes a file of a sound, by how its text begins, like `say:`; it waits, and may raise SoundError.
+    """
 
     def __init__(self, folder: Path, ahead: Ahead = here) -> None:
         self.counters: Counter[str] = Counter()
         self.ahead = ahead
+        self.made: dict[str, Callable[[str], Path]] = {}
         self._folder = folder
         self._prepared: dict[tuple[str, int], Make] = {}
         self._short: Cache[tuple[Path, int, int, int], Samples] = Cache(HELD, lambda samples: samples.nbytes)
@@ -77,6 +81,10 @@ class Sounds:
             sound.prime()
         return sound
 
+    def maker(self, spec: str) -> Callable[[str], Path] | None:
+        """What makes a file of that sound, where it is none."""
+        return next((make for prefix, make in self.made.items() if spec.startswith(prefix)), None)
+
     def find(self, spec: str, rate: int) -> Path | None:
         """The file or folder of a sound, the one that sounds best at that rate. Raises SoundError where it leads astray."""
         name = spec.removeprefix(SHUFFLE)
@@ -90,8 +98,11 @@ class Sounds:
         if spec.startswith(TONE):
             stream = tone_stream(spec, rate)
             return lambda loop: stream.clip(rate, loop=loop)
+        make = self.maker(spec)
+        if make is not None:
+            return self._file(make(spec), rate)
         if "://" in spec:
-            raise SoundError(f"sound {spec!r}: only files and tone_stream:// are played")
+            raise SoundError(f"sound {spec!r}: only files and tone_stream:// are played, and what sounds.urls allows")
         path = self.find(spec, rate)
         if path is None:
             raise SoundError(f"sound {spec!r} is not in {self._folder}")
