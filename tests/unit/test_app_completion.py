@@ -37,6 +37,16 @@ def test_commands_conferences_and_members_are_offered(world: World) -> None:
     assert offered(world, "ctl", "3001", "") == offered(world, "phone", "") == []
 
 
+def test_keys_flags_and_profiles_are_offered(world: World) -> None:
+    assert offered(world, "ctl", "3000", "show", "") == ["groups", "members", "nodes", "profile", "status", "waiting"]
+    assert offered(world, "ctl", "3000", "set", "vad.l") == ["vad.level"]
+    assert offered(world, "ctl", "3000", "set", "sample") == [], "this one cannot be changed"
+    assert offered(world, "ctl", "3000", "set", "pin_auth", "t") == ["true"]
+    assert offered(world, "ctl", "3000", "flags", "+st") == ["+status-xchg"]
+    assert offered(world, "ctl", "3000", "member", "1001", "flags", "+cng", "-de") == ["-deaf"]
+    assert offered(world, "ctl", "profile", "p") == ["pin"]
+
+
 def test_without_a_server_our_own_commands_are_offered() -> None:
     assert candidates(["ctl", ""], cli.COMMANDS, lambda line: None) == []
     assert "ctl" in candidates([], cli.COMMANDS, lambda line: None)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS
+from xconf.conference.management import WHAT
+from xconf.conference.tuning import FIXED, KINDS
+
 SCRIPTS = {
     "bash": """\
 _xconf() {
@@ -36,6 +40,8 @@ def _known(before: Sequence[str], commands: Iterable[str], ask: Ask) -> Iterable
     match before[1:]:
         case []:
             return [*_commands("node", ask), *(row["name"] for row in ask("list") or ())]
+        case ["profile"]:
+            return (row["name"] for row in ask("profiles") or ())
         case [conference]:
             known = conference in [row["name"] for row in ask("list") or ()]
             return [*_commands("conference", ask), "member"] if known else ()
@@ -44,8 +50,20 @@ def _known(before: Sequence[str], commands: Iterable[str], ask: Ask) -> Iterable
         case [_, "member", _]:
             return _commands("member", ask)
         case [_, "show"]:
-            return ("status", "members", "waiting")
+            return WHAT
+        case [_, "set"]:
+            return [key for key in KINDS if key not in FIXED]
+        case [_, "set", key]:
+            return ("true", "false") if KINDS.get(key) is bool else ()
+        case [_, "flags", *_]:
+            return _signed(CONFERENCE_FLAGS)
+        case [_, "member", _, "flags", *_]:
+            return _signed(MEMBER_FLAGS)
     return ()
+
+
+def _signed(flags: Iterable[str]) -> list[str]:
+    return [sign + flag for flag in flags for sign in "+-"]
 
 
 def _commands(scope: str, ask: Ask) -> list[str]:
