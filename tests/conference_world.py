@@ -93,6 +93,7 @@ class FakeMix:
     def __init__(self, media: FakeMedia, rate: int) -> None:
         self.media, self.rate, self.channels = media, rate, 1
         self.comfort_noise = 0
+        self.keep = 0.0
         self.players: list[FakePlayer] = []
         self.legs: set[FakeLeg] = set()
         self.closed = False

@@ -283,6 +283,7 @@ class Conference:
 
     def _set_mix(self) -> None:
         self.codecs = self.profile.codecs or possible(self.profile.sample_rate)
+        self.mix.keep = self.profile.group_term_timer
         self.mix.passing = not self.profile.transcoding
         self.mix.treatment = self.profile.treatment
         self.mix.comfort_noise = self.profile.cng.level if self.profile.cng.enable else 0

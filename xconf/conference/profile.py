@@ -102,6 +102,7 @@ class Profile(Keys, frozen=True):
     codecs: tuple[str, ...] = ()
     transcoding: bool = True
     conference_term_timer: Annotated[int, Meta(ge=0, le=86_400)] = 0
+    group_term_timer: Annotated[int, Meta(ge=0, le=86_400)] = 0
     max_members: Annotated[int, Meta(ge=0, le=100_000)] = 0
     join_muted: bool = False
     wait_for_admin: bool = False

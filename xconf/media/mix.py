@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from xconf.media.outputs import Timelines
-from xconf.media.plane import Done, Plane, Player
+from xconf.media.pace import TICK
+from xconf.media.plane import Done, Keep, Plane, Player
 from xconf.media.sources import Sound
 from xconf.media.taps import Tap
 from xconf.media.treatment import Treatment
@@ -67,6 +68,22 @@ class Mix:
         row = self.plane.twin(self.row)
         self.plane.set_noise(row, comfort_noise)
         return row
+
+    @property
+    def keep(self) -> float:
+        """Seconds that what is sent of it is kept going when nobody hears it any more: who comes then is sent what goes on, not
+        the beginning of something new.
+        """
+        keep = self.plane.keep.get(self.row)
+        return keep.ticks * TICK / 1000 if keep else 0.0
+
+    @keep.setter
+    def keep(self, seconds: float) -> None:
+        if seconds == self.keep:
+            return
+        self.plane.keep.pop(self.row, None)
+        if seconds:
+            self.plane.keep[self.row] = Keep(round(seconds * 1000 / TICK))
 
     def play(self, sound: Sound, done: Done | None = None, *, prompt: bool = False) -> Player:
         """Mix a sound in, from the next tick on, for all to hear. Taps leave out a prompt."""

@@ -15,7 +15,7 @@ from xconf.media.levels import scale, step_gain
 from xconf.media.pace import Pace
 from xconf.media.passing import LOST, Relay
 from xconf.media.pauses import Pauses
-from xconf.media.plane import Plane
+from xconf.media.plane import Keep, Plane
 from xconf.media.resample import Resamplers, with_channels
 from xconf.media.rows import Rows
 from xconf.rtp.fanout import IOVEC, Beat
@@ -107,12 +107,14 @@ class Bank:
         self._gain = np.ones(capacity, np.float32)
         self._rows_by_key: dict[Key, int] = {}
         self._users: dict[int, tuple[Key, int]] = {}  # row -> its key, how many legs hear it
+        self._kept: dict[int, tuple[int, Keep]] = {}  # those that nobody hears -> the tick at which they go
+        self._tick = 0
         self._active: Ints | None = None
 
     @property
     def outputs(self) -> int:
         """Distinct outputs that somebody hears now."""
-        return len(self._users)
+        return len(self._users) - len(self._kept)
 
     def acquire(self, source: int, timeline: int, payload_type: int, gain: int, *, before: int | None = None) -> int:
         """The row of that output; to be given back with `release`. gain: step. Raises OutOfRows.
@@ -121,8 +123,10 @@ class Bank:
         """
         key = (source, timeline, payload_type, gain)
         row = self._rows_by_key.get(key)
+        if row in self._kept:
+            row = self._take_up(row)
         if row is None:
-            row = self._rows_by_key[key] = self._rows.take()
+            row = self._rows_by_key[key] = self._take()
             self._source[row], self._timeline[row], self._gain[row] = source, timeline, step_gain(gain)
             width = self._packets.shape[2]
             for part, address in enumerate(self._packet_addresses):
@@ -137,12 +141,45 @@ class Bank:
         return row
 
     def release(self, row: int) -> None:
-        """One leg fewer hears the row; it is free when none does."""
+        """One leg fewer hears the row; it is free when none does, perhaps after a while."""
         key, users = self._users[row]
         if users > 1:
             self._users[row] = key, users - 1
             return
-        del self._users[row], self._rows_by_key[key]
+        keep = self._plane.keep.get(key[0])
+        if keep is None:
+            self._drop(row)
+        else:
+            self._users[row] = key, 0
+            self._kept[row] = self._tick + keep.ticks, keep
+            self._active = None
+
+    def _take(self) -> int:
+        """A row; if need be, that of the output which nobody has heard for longest. Raises OutOfRows."""
+        if self._kept and self._rows.used == self._rows.capacity:
+            self._drop(next(iter(self._kept)))
+        return self._rows.take()
+
+    def _take_up(self, row: int) -> int | None:
+        """A kept row is heard again; None where its mix is another one meanwhile."""
+        _, keep = self._kept.pop(row)
+        if self._plane.keep.get(self._users[row][0][0]) is keep:
+            self._pace.drop(row)  # what was collected for a packet is of long ago
+            self._active = None
+            return row
+        self._drop(row)
+        return None
+
+    def _let_go(self) -> None:
+        """Kept rows whose time has come, or whose mix is no more."""
+        for row, (until, keep) in tuple(self._kept.items()):
+            if self._tick >= until or self._plane.keep.get(self._users[row][0][0]) is not keep:
+                self._drop(row)
+
+    def _drop(self, row: int) -> None:
+        key, _ = self._users.pop(row)
+        self._kept.pop(row, None)
+        del self._rows_by_key[key]
         for state in (self._resamplers, self._pace, self._encoder, self._relay):
             if state is not None:
                 state.drop(row)
@@ -164,8 +201,11 @@ class Bank:
 
     def encode(self, timelines: Timelines, tick: int) -> Iterable[Beat]:
         """Fill the packets of all rows from the plane's sources; returns the beats that are due."""
+        self._tick = tick
+        if self._kept:
+            self._let_go()
         if self._active is None:
-            self._active = np.array(sorted(self._users), np.int64)
+            self._active = np.array(sorted(self._users.keys() - self._kept.keys()), np.int64)
         rows = self._active
         if not len(rows):
             return ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,13 @@ class Player:
             done()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Keep:
+    """For how many ticks outputs of a mix that nobody hears are kept, with what their encoders remember."""
+
+    ticks: int
+
+
 class Plane:
     """The conferences of one rate on this node: at most `capacity` legs, and one conference more.
 
@@ -84,6 +92,7 @@ class Plane:
         self.quiet = np.zeros(sources, bool)
         """Mixes in which nobody speaks and nothing is played: what is heard of them is comfort noise, if anything."""
         self._noise = self._make_noise(rng)
+        self.keep: dict[int, Keep] = {}
         self._mixes: set[int] = set()
         self._mix_rows: Ints | None = None
         self._players: set[Player] = set()
@@ -130,6 +139,7 @@ class Plane:
             player.stop()
         self.taps = {tap for tap in self.taps if tap.mix != row}
         self._mixes.discard(row)
+        self.keep.pop(row, None)
         self.voices.passing.discard(row)
         self.voices.treatments.of.pop(row, None)
         self._mix_rows = None
