@@ -1,11 +1,20 @@
-"""docs/features.md names only tests that there are."""
+"""docs/features.md names only tests that there are, and every key of profiles, flag and command that there is."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conference_world import DTMF
+
+from xconf.api.event_feed import event_command
+from xconf.api.server_commands import server_commands
+from xconf.app.history.command import history_command
+from xconf.conference.dispatch import load_table
+from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS
+from xconf.conference.tuning import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "features.md"
@@ -26,3 +35,24 @@ def test_a_feature_of_the_page_has_its_use_and_a_test_that_exists(row: list[str]
     for file, name in found:
         text = (ROOT / file).read_text()
         assert not name or f"def {name}(" in text, f"{file} has no {name}"
+
+
+def named() -> set[str]:
+    """The words of the page that are written as code, in the columns that say what there is and how to use it."""
+    code = re.findall(r"`([^`]+)`", " ".join(" ".join(row[:2]) for row in rows()))
+    return {word for text in code for word in re.findall(r"[\w.-]+", text)}
+
+
+def commands() -> set[str]:
+    """All that a server has."""
+    table = load_table([DTMF])
+    nothing: Any = None
+    table.add([*server_commands(nothing), event_command(nothing), history_command(nothing, nothing)])
+    return {*table.node, *table.conference, *table.member}
+
+
+@pytest.mark.parametrize("kind", ["keys of profiles", "flags", "commands"])
+def test_what_there_is_is_on_the_page(kind: str) -> None:
+    there = {"keys of profiles": set(KINDS), "flags": {*CONFERENCE_FLAGS, *MEMBER_FLAGS}, "commands": commands()}
+    missing = sorted(there[kind] - named())
+    assert not missing, f"docs/features.md has no row for {', '.join(missing)}: add one, with the test that proves it"
