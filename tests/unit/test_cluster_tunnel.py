@@ -77,7 +77,7 @@ def test_any_changed_bit_makes_it_a_forgery() -> None:
     for at in range(len(sent.datagram) * 8):
         altered = bytearray(sent.datagram)
         altered[at // 8] ^= 1 << at % 8
-        assert not any(isinstance(e, Received) for e in b.receive(bytes(altered), ("x", 1), wire.now)), at
+        assert not any(isinstance(e, Received) for e in b.receive(bytes(altered), ("a", 65021), wire.now)), at
     assert b.receive(sent.datagram, ("x", 1), wire.now) == [Received("a", Kind.STATUS, b"x")]
 
 
@@ -94,7 +94,7 @@ def test_reordered_datagrams_are_all_taken() -> None:
     a, b = wire.tunnels["a"], wire.tunnels["b"]
     sent = [a.send(Kind.STATUS, bytes((n,)), wire.now)[0].datagram for n in range(200)]
     wire.random.shuffle(sent)
-    assert sum(len(b.receive(datagram, ("a", 1), wire.now)) for datagram in sent) == 200
+    assert sum(len(b.receive(datagram, ("a", 65021), wire.now)) for datagram in sent) == 200
 
 
 def test_what_was_recorded_before_a_listener_restarted_is_not_believed() -> None:
@@ -196,7 +196,7 @@ def test_other_versions_and_other_programs_are_told_apart() -> None:
 def test_what_was_dropped_is_said_with_its_source_and_bounded() -> None:
     b = tunnel("b")
     for n in range(1000):
-        b.receive(b"junk", (f"10.0.{n // 256}.{n % 256}", 1), 0.0)
+        b.receive(b"junk", (f"10.0.{n // 256}.{n % 256}", 1), n / 100)
     line = b.drops.line()
     assert "1 foreign from 10.0.0.0" in line and "968 foreign from elsewhere" in line
     assert b.drops.line() == ""
@@ -214,6 +214,16 @@ def test_hundreds_of_nodes_know_each_other() -> None:
     wire = Wire(*(tunnel(f"n{n}") for n in range(40)))
     wire.run(3.0)
     assert all(len(t.peers) == 39 for t in wire.tunnels.values())
+
+
+def test_a_flood_from_elsewhere_costs_little_and_nodes_are_heard_all_the_same() -> None:
+    wire = pair()
+    b = wire.tunnels["b"]
+    for _ in range(1000):
+        b.receive(b"XCNF" + bytes(100), ("x", 1), wire.now)
+    assert b.drops.total["flood"] == 900
+    say(wire, "a")
+    assert len(list(wire.received("b"))) == 1
 
 
 def test_greetings_are_not_answered_at_any_rate() -> None:

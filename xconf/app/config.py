@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from xconf.app.cluster_settings import Cluster
 from xconf.app.convert import FAILED, Converter
 from xconf.app.made_sounds import SAY, Speech, Web
 from xconf.app.paths import DTMF, SOUNDS
@@ -64,6 +65,7 @@ class Configuration:
         old, new = self.settings, fresh.settings
         keys = [
             *(("sip", key) for key in ("listen", "nameservers", "realm", "digest", "limits")),
+            *(("cluster", key) for key in Cluster.__struct_fields__ if key not in ("secret", "previous_secret")),
             *((key,) for key in ("node", "rtp", "control", "sounds", "dtmf", "log", "history", "webhook", "recording")),
         ]
         return [".".join(key) for key in keys if attrgetter(".".join(key))(old) != attrgetter(".".join(key))(new)]

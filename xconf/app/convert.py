@@ -27,7 +27,7 @@ KINDS = {
     tuple: "a list",
     type(None): "nothing",
 }
-SECRETS = {"password", "admin_pin", "user_pin", "users", "secret"}
+SECRETS = {"password", "admin_pin", "user_pin", "users", "secret", "previous_secret", "bus"}
 
 
 class Converter:

@@ -34,6 +34,12 @@ def check_addresses(configuration: Configuration) -> None:
     six = settings.rtp.address6
     if six and (fault := cannot_bind(socket.SOCK_DGRAM, six.host, 0)):
         faults.append((("rtp", "address6"), f"{six} is {fault}"))
+    its = settings.cluster
+    if its.enable:
+        # With multicast our address is that of an interface; the port is shared with who else listens to the group.
+        port = its.listen.port if its.mode == "unicast" else 0
+        if fault := cannot_bind(socket.SOCK_DGRAM, its.listen.host, port):
+            faults.append((("cluster", "listen"), f"{its.listen} is {fault}"))
     try:
         clear_the_way(configuration.socket)
     except ControlError as error:

@@ -18,6 +18,7 @@ from xconf.api.event_feed import event_command
 from xconf.api.server_commands import Status, server_commands
 from xconf.app.access import ConfiguredAccess
 from xconf.app.certificates import CertificateWatch
+from xconf.app.cluster import make_tunnel
 from xconf.app.config import Configuration, load
 from xconf.app.eventlog import log_events
 from xconf.app.history.command import history_command
@@ -115,6 +116,9 @@ class Server(MultiService):
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
         self.invitations = make_invitations(self, settings.invite)
         self.conferences.inviter = self.invitations
+        self.tunnel = make_tunnel(reactor, settings)
+        if self.tunnel is not None:
+            self.conferences.link_by(self.tunnel.conferences.open)
         self.recordings = make_recordings(reactor, configuration)
         if self.recordings is not None:
             self.conferences.recorder = self.recordings
@@ -127,6 +131,7 @@ class Server(MultiService):
         for part in (
             self.media,
             self.sip,
+            self.tunnel,
             self.control,
             self.sound_threads,
             self.history,
@@ -228,6 +233,8 @@ class Server(MultiService):
         self.allowed = fresh.settings.invite.allowed
         invite = fresh.settings.invite
         self.invitations.adopt(invite.limits, invite.usual, invite.lists)
+        if self.tunnel is not None and fresh.settings.cluster.secrets:
+            self.tunnel.adopt(fresh.settings.cluster.secrets)
         if fresh.contexts is not None:
             self._certificates.adopt(fresh.contexts)
         self.security.verify = verification(fresh.settings.sip.tls)
@@ -258,6 +265,7 @@ class Server(MultiService):
                 "sip": self.sip.user_agent.sizes(),
                 "media": {**self.media.engine.sizes(), "streams": self.configuration.sounds.streams},
                 "conference": self.conferences.sizes(),
+                **({"tunnel": self.tunnel.conferences.sizes()} if self.tunnel else {}),
             },
         )
 
@@ -271,6 +279,7 @@ class Server(MultiService):
             **{f"sounds.{name}": count for name, count in self.configuration.sounds.counters.items()},
             "media.truncated": engine.ports.truncated,
             "media.unsent": engine.ports.unsent,
+            **{f"tunnel.{name}": count for name, count in (self.tunnel.counters() if self.tunnel else {}).items()},
             **{f"history.{name}": count for name, count in (self.history.counters() if self.history else {}).items()},
             **{f"webhook.{name}": count for name, count in (self.webhook.counters if self.webhook else {}).items()},
         }

@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 from msgspec import Meta, field
 
+from xconf.app.cluster_settings import Cluster
 from xconf.app.dialrules import DialRule, first_rule
 from xconf.app.invite_settings import Invite
 from xconf.app.made_sounds import FILE
 from xconf.app.section import Name, Seconds, Section
 from xconf.app.sip_settings import Sip
 from xconf.app.values import EventKind, MediaAddress, MediaAddress6, PortRange, SocketPath, WebURL
+from xconf.cluster.frame import MAX_NAME
 
 
 class Node(Section, frozen=True):
@@ -37,16 +39,6 @@ class Control(Section, frozen=True):
     """The management socket."""
 
     listen: SocketPath = SocketPath("xconf.sock")
-
-
-class Cluster(Section, frozen=True):
-    """Conferences over several servers."""
-
-    enable: bool = False
-
-    def __post_init__(self) -> None:
-        if self.enable:
-            raise ValueError("enable is true, but this version has no cluster yet")
 
 
 class Log(Section, frozen=True):
@@ -116,6 +108,13 @@ class Settings(Section, frozen=True):
     cluster: Cluster = Cluster()
     profiles: dict[str, Any] = {}
     controls: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        name = self.node.name
+        if self.cluster.enable and not (name.isprintable() and len(name.encode()) <= MAX_NAME):
+            raise ValueError(
+                f"node.name has to be printable and of {MAX_NAME} octets at most, for other nodes to know it by"
+            )
 
     def route(self, dialled: str) -> tuple[DialRule, str] | None:
         """The first rule for a dialled number, and the name of the conference that it leads to."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 WIDTH = 1024  # datagrams by which one may come late and still be taken
+STRANGERS = 100
+MOST_SOURCES = 4096
 SOURCES = 32  # addresses that are named in the minute's line
 _MASK = (1 << WIDTH) - 1
 
@@ -49,6 +52,30 @@ class Peer:
     source: Address
     keys: frozenset[int] = frozenset()
     received: int = 0
+
+
+class Gate:
+    """Bounds the work for datagrams from addresses that no node is known to send from: so many in each tenth of a second."""
+
+    def __init__(self, known: Iterable[Address] = ()) -> None:
+        self._known = OrderedDict.fromkeys(known)
+        self._began = 0.0
+        self._left = STRANGERS
+
+    def passes(self, source: Address, now: float) -> bool:
+        if source in self._known:
+            return True
+        if not 0 <= now - self._began < 0.1:
+            self._began, self._left = now, STRANGERS
+        self._left -= 1
+        return self._left >= 0
+
+    def know(self, source: Address) -> None:
+        """A node sends from there."""
+        self._known[source] = None
+        self._known.move_to_end(source)
+        if len(self._known) > MOST_SOURCES:
+            self._known.popitem(last=False)
 
 
 @dataclass(slots=True)

@@ -16,13 +16,13 @@ For those who build on it, this is stable:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from xconf.cluster import frame
 from xconf.cluster.frame import FrameError, Header, Hello, Kind, parse_header, parse_hello
-from xconf.cluster.peers import Address, Drops, Peer, Window
+from xconf.cluster.peers import Address, Drops, Gate, Peer, Window
 from xconf.cluster.seal import Keyring, Sealer
 
 HELLO_EVERY = 1.0  # s
@@ -82,10 +82,13 @@ class Tunnel:
     """One node's end. epoch: greater than that of any former start of this node (see `epoch_at`).
 
     secrets: what we seal with first; the second one, where there is one, is on its way out: it is used for as long as a node
-    that is there does not accept the first. encrypt: or else bodies are authenticated only.
+    that is there does not accept the first. encrypt: or else bodies are authenticated only. sources: addresses from which
+    other nodes are known to send.
     """
 
-    def __init__(self, name: str, secrets: Sequence[bytes], epoch: int, *, encrypt: bool = True) -> None:
+    def __init__(
+        self, name: str, secrets: Sequence[bytes], epoch: int, *, encrypt: bool = True, sources: Iterable[Address] = ()
+    ) -> None:
         if not 0 < len(name.encode()) <= frame.MAX_NAME:
             raise ValueError(f"a node's name has 1 to {frame.MAX_NAME} octets")
         self.name = name
@@ -94,6 +97,7 @@ class Tunnel:
         self.peers: dict[str, Peer] = {}
         self.drops = Drops()
         self.counts = Counts()
+        self._gate = Gate(sources)
         self._sequence = 0
         self._encrypt = encrypt
         self._by_id: dict[bytes, Peer] = {}
@@ -163,6 +167,9 @@ class Tunnel:
 
     def receive(self, datagram: bytes, source: Address, now: float) -> list[Effect]:
         """Whatever came from the network; never raises."""
+        if not self._gate.passes(source, now):
+            self.drops.count("flood", source[0])
+            return []
         try:
             return self._receive(datagram, source, now)
         except FrameError as error:
@@ -184,6 +191,8 @@ class Tunnel:
         if peer is None or not current:
             return self._meet(header, kind, body[1:], source, now)
         peer.window.add(header.sequence)
+        if source != peer.source:
+            self._gate.know(source)
         peer.last, peer.source = now, source
         peer.received += 1
         self.counts.received += 1
@@ -238,6 +247,7 @@ class Tunnel:
         if len(self._by_id) >= MOST_PEERS and header.sender not in self._by_id:
             self._evict()
         peer = Peer(hello.name, header.epoch, Window(header.sequence), now, source, frozenset(hello.keys))
+        self._gate.know(source)
         self._by_id[header.sender] = self.peers[hello.name] = peer
         self.counts.received += 1
         self._choose_sealer(now)

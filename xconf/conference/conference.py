@@ -54,6 +54,8 @@ class Conference:
         self.clock = house.clock
         self.turns = house.turns
         self.mix = house.media.create_mix(profile.sample_rate, profile.channels)
+        if house.linker is not None:
+            self.mix.link = house.linker(name, profile.sample_rate, profile.channels)
         self.started_at = house.clock.seconds()
         self.members: dict[str, Member] = {}
         self.waiting: dict[str, Member] = {}  # in the PIN menu

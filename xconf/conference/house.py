@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from xconf.conference.elsewhere import Alone, Elsewhere
-from xconf.conference.interfaces import Clock, Media
+from xconf.conference.interfaces import Clock, Linker, Media
 from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
 from xconf.conference.music import Music
@@ -31,6 +31,7 @@ class House:
     inviter: Inviter | None = None  # where people can be called
     recorder: Recorder | None = None  # where there is a folder for recordings
     elsewhere: Elsewhere = field(default_factory=Alone)
+    linker: Linker | None = None  # where other nodes have the same conferences
 
 
 class Owner(Protocol):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from xconf.media.leg import Leg
+    from xconf.media.link import Link
     from xconf.media.mix import Mix
 
 
@@ -42,3 +43,9 @@ class Media(Protocol):
     """What makes the sound of conferences (media's Engine)."""
 
     def create_mix(self, rate: int, channels: int) -> Mix: ...
+
+
+class Linker(Protocol):
+    """Joins the sound of conferences with that of other nodes."""
+
+    def __call__(self, name: str, rate: int, channels: int) -> Link: ...

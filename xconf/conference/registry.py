@@ -11,7 +11,7 @@ from xconf.conference.controls import Controls
 from xconf.conference.elsewhere import Elsewhere
 from xconf.conference.errors import CommandError, ConferenceError, near
 from xconf.conference.house import House
-from xconf.conference.interfaces import Call, Clock, Media
+from xconf.conference.interfaces import Call, Clock, Linker, Media
 from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
 from xconf.conference.member import Member, Reason
@@ -79,6 +79,10 @@ class Conferences:
     @recorder.setter
     def recorder(self, recorder: Recorder) -> None:
         self._house.recorder = recorder
+
+    def link_by(self, linker: Linker) -> None:
+        """Have conferences that begin from now on be heard on other nodes, and these here."""
+        self._house.linker = linker
 
     @property
     def elsewhere(self) -> Elsewhere:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from xconf.media.link import Link
 from xconf.media.outputs import Timelines
 from xconf.media.pace import TICK
 from xconf.media.plane import Done, Keep, Plane, Player
@@ -85,6 +86,15 @@ class Mix:
         if seconds:
             self.plane.keep[self.row] = Keep(round(seconds * 1000 / TICK))
 
+    @property
+    def link(self) -> Link | None:
+        """Its way to the same conference on other nodes."""
+        return self.plane.links.get(self.row)
+
+    @link.setter
+    def link(self, link: Link | None) -> None:
+        self.plane.links.set(self.row, link)
+
     def play(self, sound: Sound, done: Done | None = None, *, prompt: bool = False) -> Player:
         """Mix a sound in, from the next tick on, for all to hear. Taps leave out a prompt."""
         return self.plane.play(sound, self.row, done, prompt=prompt)
@@ -108,5 +118,7 @@ class Mix:
         if self.closed:
             return
         self.closed = True
+        if self.link is not None:
+            self.link.close()
         self.plane.close_mix(self.row)
         self._timelines.close(self.timeline)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.media.levels import saturate
+from xconf.media.link import Links
 from xconf.media.passing import Passed
 from xconf.media.resample import with_channels
 from xconf.media.rows import Rows
@@ -80,6 +81,7 @@ class Plane:
         self.channels = channels
         self.samples = rate // 50 * channels
         self.voices = Voices(rate, channels, capacity)
+        self.links = Links()
         # Silence; a mix without its voice and what is played to it for each leg; a mix, its twin and music for each conference.
         sources = 1 + 2 * capacity + 3 * (capacity + 1)
         self._rows = Rows(sources, "sounds at once", first=1)
@@ -142,6 +144,7 @@ class Plane:
         self.keep.pop(row, None)
         self.voices.passing.discard(row)
         self.voices.treatments.of.pop(row, None)
+        self.links.set(row, None)
         self._mix_rows = None
         self.give(row)
 
@@ -183,15 +186,20 @@ class Plane:
         over, into = self._read_players()
         voices, frames, changed = self.voices.read(tick)
         mix = self.voices.mix[voices]
-        for tap in self.taps:
-            low, high = np.searchsorted(mix, (tap.mix, tap.mix + 1)).tolist()
-            played = [frame for row, frame, prompt in into if row == tap.mix and not prompt]
-            tap.run(tick, self.voices.leg[voices[low:high]], frames[low:high], played)
         first = np.append(True, mix[1:] != mix[:-1])[: len(mix)].nonzero()[0]  # voices come sorted by mix
         mixes = mix[first]
         total = np.add.reduceat(frames, first, axis=0, dtype=np.int32) if len(voices) else frames.astype(np.int32)
         if into:
             mixes, total = self._mix_in(into, mixes, total)
+        if self.links:
+            others = self.links.exchange(tick, mixes, total)
+            if others:
+                mixes, total = self._mix_in(others, mixes, total)
+                into += others
+        for tap in self.taps:
+            low, high = np.searchsorted(mix, (tap.mix, tap.mix + 1)).tolist()
+            played = [frame for row, frame, prompt in into if row == tap.mix and not prompt]
+            tap.run(tick, self.voices.leg[voices[low:high]], frames[low:high], played)
         twins = self._twin[mixes]
         loud, twins = mixes[twins > 0], twins[twins > 0]
         self._fill_quiet(np.append(mixes, twins), tick)
