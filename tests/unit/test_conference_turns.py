@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 
 from xconf.api import answers
 from xconf.conference import dispatch, management, show
+from xconf.conference.member import Member
 from xconf.conference.turns import LOOKS, ROWS, TurnTaker, each, finish
 
 MEMBERS = 1250
@@ -135,3 +136,16 @@ def test_each_makes_all_in_order() -> None:
             next(turns)
             count += 1
     assert count == 2
+
+
+def test_a_flag_that_all_members_feel_is_set_for_some_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    conference = world.node.named("3000")
+    looked_at: list[int] = []
+    monkeypatch.setattr(Member, "adopt", lambda self, before: looked_at.append(1))
+    world.did("3000 flags -vad")
+    assert len(looked_at) <= LOOKS // 4 < len(conference.members), "the others are looked at in later turns"
+    assert conference.flags == ["transcoding", "status-xchg", "alone-snd", "cng"], "but it is so for all, and shown"
+    world.wait(1)
+    assert len(looked_at) == len(conference.members)
+    world.did("3000 flags -alone-snd")
+    assert len(looked_at) == len(conference.members), "what no member has is set without a look at them"

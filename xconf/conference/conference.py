@@ -23,8 +23,8 @@ from xconf.conference.profile import Profile
 from xconf.conference.recording import Recordings
 from xconf.conference.settings import Defaults
 from xconf.conference.slot import Slot
-from xconf.conference.tuning import flags_of, with_flag
-from xconf.conference.turns import LOOKS, Turns, each, finish
+from xconf.conference.tuning import FELT_BY_MEMBERS, flags_of, with_flag
+from xconf.conference.turns import LOOKS, Turns, each
 from xconf.media.catalogue import possible
 from xconf.media.sources import Recorded, SoundError
 
@@ -32,6 +32,14 @@ log = logging.getLogger(__name__)
 
 SETUP = 40.0  # s that a call may take from INVITE to ACK: an empty conference that is asked for lives as long, at least
 AT_ONCE = 10  # calls that are hung up in one turn of the reactor, some 3 ms: other conferences do not notice
+
+
+def _done(_: None) -> None:
+    pass
+
+
+def _failed(error: Exception) -> None:
+    log.error("members do not have what their conference has", exc_info=error)
 
 
 class Conference:
@@ -267,11 +275,13 @@ class Conference:
                 fresh = with_flag(self.profile_name, self.profile, name, on)
             except ValueError as error:
                 raise CommandError(str(error)) from None
-            finish(self.adopt(fresh))
+            self.turns.take(self.adopt(fresh), _done, _failed)
         self.publish(events.FlagChanged, flag=name, on=on)
 
     def adopt(self, profile: Profile) -> Turns[None]:
-        """Another profile of the same rate and channels, from now on; who is in it keeps what is his own."""
+        """Another profile of the same rate and channels, from now on; what is to be done for each who is in it is done in
+        turns. They keep what is their own.
+        """
         before, self.profile = self.profile, profile
         self.defaults = Defaults.of(profile)
         self._set_mix()
@@ -281,7 +291,11 @@ class Conference:
         if before.moh != profile.moh and self._alone is not None:
             self.stop_music(self._alone)
         self.settle()
-        yield from each(tuple(self.members.values()), lambda member: member.adopt(before), LOOKS // 4)
+        return self._adopted(before)
+
+    def _adopted(self, before: Profile) -> Turns[None]:
+        if any(getattr(before, key) != getattr(self.profile, key) for key in FELT_BY_MEMBERS):
+            yield from each(tuple(self.members.values()), lambda member: member.adopt(before), LOOKS // 4)
 
     def _set_mix(self) -> None:
         self.codecs = self.profile.codecs or possible(self.profile.sample_rate)

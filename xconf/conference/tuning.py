@@ -25,6 +25,9 @@ FLAGS = {
 FIXED = ("inherit", "sample_rate", "channels")
 """Keys that only a new conference can have otherwise: its sound is made for them."""
 
+FELT_BY_MEMBERS = ("vad", "agc", "cng", "admin_controls", "user_controls", "digit_timeout")
+"""Keys of which each member has something."""
+
 SECRET = ("admin_pin", "user_pin")
 
 _YES, _NO = ("true", "yes", "on"), ("false", "no", "off")
