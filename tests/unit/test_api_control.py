@@ -319,3 +319,19 @@ def test_signs_of_life_are_no_answer(tmp_path: Path) -> None:
             connection.sendall(b'\n\n{"ok": true, "text": "played", "data": null}\n')
             assert client.request("playback long.wav").text == "played"
             connection.close()
+
+
+def test_the_tab_key_completes_at_the_prompt(server: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def offers(words: Sequence[str], ask: console.Ask) -> list[str]:
+        asked.append(list(words))
+        assert ask("show status") == ["show", "status"]
+        return ["members", "money"]
+
+    asked: list[list[str]] = []
+    monkeypatch.setattr("readline.get_line_buffer", lambda: "3000 show m")
+    monkeypatch.setattr("readline.get_begidx", lambda: 10)
+    with ControlClient(server) as client:
+        complete = console.completer(client, offers)
+        assert [complete("m", state) for state in range(3)] == ["members ", "money ", None]
+        assert client.request("show status").ok, "the connection is still good"
+    assert asked == [["3000", "show", "m"]]

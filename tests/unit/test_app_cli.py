@@ -67,6 +67,6 @@ def test_ctl_passes_signs_on(monkeypatch: pytest.MonkeyPatch) -> None:
     from xconf.api import console
 
     heard: list[object] = []
-    monkeypatch.setattr(console, "run", lambda path, words, as_json: heard.append((path, words, as_json)) or 0)
+    monkeypatch.setattr(console, "run", lambda path, words, as_json, offers: heard.append((path, words, as_json)) or 0)
     assert cli.main(["ctl", "--socket", "s", "3000", "flags", "-vad", "+cng", "--json"]) == 0
     assert heard == [(Path("s"), ["3000", "flags", "-vad", "+cng"], True)]

@@ -92,7 +92,14 @@ def ctl(arguments: Sequence[str]) -> int:
         path = options.socket or socket_path(options.config or default_config())
     except ConfigError as error:
         return fail(f"{error}" if options.config else f"{error}; --socket PATH also names a server")
-    return console.run(path, words, as_json=as_json)
+    return console.run(path, words, as_json=as_json, offers=_offered)
+
+
+def _offered(typed: Sequence[str], ask: Callable[[str], Any]) -> list[str]:
+    """At the prompt. What it takes is loaded when somebody wants it: a single command is done sooner."""
+    from xconf.app.completion import candidates
+
+    return candidates(["ctl", *typed], (), ask)
 
 
 def phone(arguments: Sequence[str]) -> int:
