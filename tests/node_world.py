@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from conference_world import DTMF
+from media_world import VirtualPorts
 from twisted.internet.task import Clock
 
 from xconf.conference import events
@@ -22,7 +23,6 @@ from xconf.media.engine import Engine
 from xconf.media.leg import Leg, LegMedia
 from xconf.media.plane import SILENCE
 from xconf.media.sounds import Sounds
-from xconf.rtp.ports import MediaPorts
 
 SOUNDS = Path(__file__).parents[1] / "sounds"
 TICK = 0.02
@@ -73,7 +73,7 @@ class Node:
 
     def __init__(self, profile: Mapping[str, Any], sounds: Path = SOUNDS, aside: Aside = at_once) -> None:
         self.clock = Clock()
-        self.engine = Engine(MediaPorts("127.0.0.1", 21000, 21099), 16, np.random.default_rng(1))
+        self.engine = Engine(VirtualPorts("127.0.0.1", 21000, 21099), 16, np.random.default_rng(1))
         self.table = load_table([DTMF])
         self.profiles = resolve({"default": dict(profile)})
         self.sounds = Sounds(sounds)

@@ -87,6 +87,29 @@ def test_keys_go_by_the_clock_of_the_codec(office: Office) -> None:
     assert answered(phone).formats == ["107", "102"]
 
 
+@pytest.mark.parametrize(
+    ("formats", "taken"),
+    [("0 13 101", ["0", "13", "101"]), ("13 0 101", ["0", "13", "101"]), ("0 101", ["0", "101"]), ("107 13", ["107"])],
+)
+def test_comfort_noise_goes_with_a_codec_of_its_clock(office: Office, formats: str, taken: list[str]) -> None:
+    phone = office.phone()
+    phone.call("1600" if "107" in formats else "3000", offer(phone, formats))
+    assert answered(phone).formats == taken
+
+
+def test_a_silent_conference_is_hardly_sent_to_who_makes_the_noise_himself(office: Office) -> None:
+    ann, bob = office.phone("127.0.0.2"), office.phone("127.0.0.3")
+    ann.call("3000", offer(ann, "0 13 101"))
+    bob.call("3000", offer(bob, "0 101"))
+    office.run(4.0)
+    ann.forget()
+    bob.forget()
+    office.run(4.0)
+    assert 8 <= len(ann.packets) <= 12
+    assert {packet[1] & 0x7F for packet in ann.packets} == {13}
+    assert len(bob.packets) == pytest.approx(200, abs=3)
+
+
 def test_what_opus_is_to_be_like_is_answered(office: Office) -> None:
     phone = office.phone()
     phone.call("1600", offer(phone, "107 101", "useinbandfec=1;usedtx=1;stereo=1"))

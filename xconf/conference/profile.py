@@ -61,10 +61,11 @@ class Vad(Keys, frozen=True):
 
 
 class Cng(Keys, frozen=True):
-    """Comfort noise: what is heard while nobody speaks."""
+    """Comfort noise: what is heard while nobody speaks; with `packets` told to telephones that make it themselves (RFC 3389)."""
 
     enable: bool = True
     level: Annotated[int, Meta(ge=0, le=MAX_NOISE)] = 120
+    packets: bool = True
 
 
 class AgcKeys(Keys, frozen=True):

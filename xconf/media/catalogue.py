@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 from xconf.media import opus_parameters
-from xconf.media.codecs import LINEAR, PCMA, PCMU, Codec, CodecMissing
+from xconf.media.codecs import LINEAR, PCMA, PCMU, Codec, CodecMissing, SampleCodec
 from xconf.media.g722 import G722, RATE
 from xconf.media.opus import Opus
 from xconf.media.pace import PTIMES
@@ -89,6 +90,12 @@ def codec_of(agreed: Format, rate: int, channels: int) -> Codec:
         for codec in _FIXED.values()
         if (codec.name, codec.clock, codec.channels) == (agreed.name, agreed.clock_rate, agreed.channels)
     )
+
+
+@lru_cache
+def with_noise(codec: Codec) -> Codec:
+    """The codec where silence is told by comfort noise (RFC 3389), if that goes with it."""
+    return replace(codec, comfort=True) if isinstance(codec, SampleCodec) and codec.clock == 8000 else codec
 
 
 @lru_cache

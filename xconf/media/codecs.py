@@ -119,12 +119,18 @@ class Codec(ABC):
 class SampleCodec(Codec):
     """A function of the sample alone. octets: of one sample.
 
-    encode: int16[n, samples] -> uint8[n, samples * octets]; decode is its inverse.
+    encode: int16[n, samples] -> uint8[n, samples * octets]; decode is its inverse. comfort: silence is told by packets of
+    comfort noise (RFC 3389), now and then.
     """
 
     octets: int
     encode: Callable[[Samples], Octets]
     decode: Callable[[Octets], Samples]
+    comfort: bool = False
+
+    @property
+    def pauses(self) -> bool:
+        return self.comfort
 
     @property
     def frame_octets(self) -> int:

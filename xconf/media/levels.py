@@ -46,6 +46,13 @@ def mean_level(frames: Samples) -> Floats:
     return level
 
 
+def noise_level(mean: Floats) -> npt.NDArray[np.uint8]:
+    """The octet that tells how loud noise of that mean absolute sample is: -dBov (RFC 3389, section 3); 127 for none."""
+    root_mean_square = np.maximum(mean * np.sqrt(np.pi / 2), 1e-9)
+    level: npt.NDArray[np.uint8] = np.clip(np.rint(20 * np.log10(32768 / root_mean_square)), 0, 127).astype(np.uint8)
+    return level
+
+
 def gate(level: Floats, threshold: Ints, hang: Ints) -> npt.NDArray[np.bool_]:
     """Who speaks: level at or above the threshold now or in the last HANG_OVER frames; threshold 0 is always open.
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xconf.media.codecs import Codec, Octets
-from xconf.media.levels import scale, step_gain
+from xconf.media.codecs import Codec, Octets, SampleCodec
+from xconf.media.levels import noise_level, scale, step_gain
 from xconf.media.pace import Pace
 from xconf.media.passing import LOST, Relay
 from xconf.media.pauses import Pauses
@@ -23,6 +23,7 @@ from xconf.rtp.fanout import IOVEC, Beat
 HEADER = 12
 _VERSION = 0x80
 _MARKER = 0x80
+COMFORT_NOISE = 13  # payload type (RFC 3551, section 6)
 _numbers = itertools.count(1)  # of banks
 
 Samples = npt.NDArray[np.int16]
@@ -101,9 +102,11 @@ class Bank:
         self._iov_addresses: list[int] = [iov.ctypes.data for iov in self._iov]
         self._beats: tuple[Beat, ...] = tuple((ptime, part) for part in range(self._pace.parts))
         self._pauses = Pauses(capacity) if codec.pauses else None
+        self._comforts = isinstance(codec, SampleCodec) and codec.comfort
         self._number = next(_numbers)
         self._source = np.zeros(capacity, np.int64)
         self._timeline = np.zeros(capacity, np.int64)
+        self._payload_type = np.zeros(capacity, np.uint8)
         self._gain = np.ones(capacity, np.float32)
         self._rows_by_key: dict[Key, int] = {}
         self._users: dict[int, tuple[Key, int]] = {}  # row -> its key, how many legs hear it
@@ -128,6 +131,7 @@ class Bank:
         if row is None:
             row = self._rows_by_key[key] = self._take()
             self._source[row], self._timeline[row], self._gain[row] = source, timeline, step_gain(gain)
+            self._payload_type[row] = payload_type
             width = self._packets.shape[2]
             for part, address in enumerate(self._packet_addresses):
                 self._packets[part, row, 0:2] = _VERSION, payload_type
@@ -227,13 +231,24 @@ class Bank:
     def _fill_some(self, pauses: Pauses, rows: Ints, sound: Samples, place: _Place) -> set[int]:
         """Packets of the time lines that have something to say; returns these."""
         silent: npt.NDArray[np.bool_] = np.logical_not(sound.any(axis=1))
-        sent, first = pauses.choose(self._timeline[rows], silent)
+        sent, first, noise = pauses.choose(self._timeline[rows], silent)
         if not sent.any():
             return set()
-        self._packets[place.part, rows[sent], 1] &= ~_MARKER & 0xFF
+        self._packets[place.part, rows[sent], 1] = self._payload_type[rows[sent]]
         self._packets[place.part, rows[first], 1] |= _MARKER
+        line = set(self._timeline[rows[sent]].tolist())
+        if self._comforts:
+            self._tell_noise(rows[noise], place)
+            sent &= ~noise
         self._fill(rows[sent], sound[sent], place)
-        return set(self._timeline[rows[sent]].tolist())
+        return line
+
+    def _tell_noise(self, rows: Ints, place: _Place) -> None:
+        """How loud the noise is that listeners make of it."""
+        if len(rows):
+            self._packets[place.part, rows, 1] = COMFORT_NOISE
+            levels = noise_level(self._plane.noise(self._source[rows]) * self._gain[rows])
+            self._write(rows, levels[:, None], np.ones(len(rows), np.int64), place)
 
     def _fill(self, rows: Ints, sound: Samples, place: _Place) -> None:
         """A packet of each row."""
@@ -245,7 +260,10 @@ class Bank:
             self._relay.encoded(rows)
         if len(rows):
             self._counters["encoded"] += len(rows)
-            self._write(rows, *self._encoder.encode(rows, sound), place)
+            payloads, lengths = self._encoder.encode(rows, sound)
+            if self._comforts:  # what was sent before may have been shorter
+                lengths = np.full(len(rows), payloads.shape[1])
+            self._write(rows, payloads, lengths, place)
 
     def _pass_on(self, relay: Relay, rows: Ints, sound: Samples, place: _Place) -> set[int]:
         """What is passed on as it came; which of the rows these are. Of a lost packet the one before goes out once more."""

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 AFTER = 10  # packets of silence that are sent
-EVERY = 20  # of the packets of a pause one in so many is sent
+EVERY = 20  # of the packets of a pause one in so many is sent, the first among them
 
 
 class Pauses:
@@ -25,8 +25,8 @@ class Pauses:
         self._silent = np.zeros(capacity, np.int64)  # packets for which all outputs have been silent
         self._loud = np.zeros(capacity, bool)
 
-    def choose(self, lines: Ints, silent: Bools) -> tuple[Bools, Bools]:
-        """Of a packet of each output: which are to be sent, and which of these are the first after a pause.
+    def choose(self, lines: Ints, silent: Bools) -> tuple[Bools, Bools, Bools]:
+        """Of a packet of each output: which are to be sent; which of these are the first after a pause, and which are of one.
 
         lines: the time line of each output.
         """
@@ -35,7 +35,7 @@ class Pauses:
         loud, before = self._loud[present], self._silent[present]
         self._loud[present] = False
         count = self._silent[present] = np.where(loud, 0, before + 1)
-        paused = (count > AFTER) & (count % EVERY != 0)
+        paused = (count > AFTER) & ((count - AFTER) % EVERY != 1)
         self.left_out[present[paused]] += 1
         at = np.searchsorted(present, lines)
-        return ~paused[at], (loud & (before > AFTER))[at]
+        return ~paused[at], (loud & (before > AFTER))[at], ((count > AFTER) & ~paused)[at]

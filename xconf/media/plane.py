@@ -152,6 +152,10 @@ class Plane:
         """Comfort noise of a mix while nobody speaks: mean absolute sample, 0 = none."""
         self._noise_level[row] = level
 
+    def noise(self, rows: Ints) -> npt.NDArray[np.float32]:
+        """The comfort noise of sources, as `set_noise` has it."""
+        return self._noise_level[rows]
+
     def take(self) -> int:
         """A source row that its owner fills."""
         row = self._rows.take()

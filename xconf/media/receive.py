@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from xconf.media.codecs import Codec
 from xconf.media.decoding import Kind
+from xconf.media.outputs import COMFORT_NOISE
 from xconf.media.voices import Heard, VoiceGroup
 from xconf.rtp.batch import Batch
 from xconf.rtp.packet import Headers, headers
@@ -96,7 +97,9 @@ class Receiver:
         events: list[EventPacket] = []
         if not audio.all():
             event = known & (head.payload_type == self.event_type[leg])
-            self.counters["other_payload_type"] += int((known & ~audio & ~event).sum())
+            # Comfort noise (RFC 3389) is what we make of silence anyhow.
+            other = known & ~audio & ~event & (head.payload_type != COMFORT_NOISE)
+            self.counters["other_payload_type"] += int(other.sum())
             events = self._events(batch, head, leg, event.nonzero()[0])
         known &= self.voice[leg] >= 0
         self._note_sources(head, leg, (audio & known).nonzero()[0])

@@ -43,6 +43,7 @@ _STATIC = {
     9: RtpMap("G722", 8000),
     10: RtpMap("L16", 44100, 2),
     11: RtpMap("L16", 44100),
+    13: RtpMap("CN", 8000),
     18: RtpMap("G729", 8000),
 }
 _REVERSED: dict[Direction, Direction] = {
@@ -80,6 +81,8 @@ def own_parameters(codec: Codec, theirs: str | None) -> str | None:
 
 PCMU = Codec("PCMU", 8000)
 PCMA = Codec("PCMA", 8000)
+COMFORT_NOISE = Codec("CN", 8000, payload_type=13)
+"""Among codecs: comfort noise (RFC 3389) may go with one that has its clock rate. Alone it is no codec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,8 @@ class Agreed:
 
     `codec.payload_type` and `telephone_event` are to be sent with, the `receive_` numbers are what the peer sends;
     `direction` is ours; `remote_address` may be 0.0.0.0 or :: of a peer on hold, and then nothing may be sent to it.
-    `ptime` is how many milliseconds of sound the peer wants in a packet.
+    `ptime` is how many milliseconds of sound the peer wants in a packet; with `comfort_noise` either side may send that in
+    place of silence, as payload type 13.
     """
 
     codec: Codec
@@ -99,6 +103,7 @@ class Agreed:
     remote_rtcp: tuple[str, int]
     direction: Direction
     ptime: int
+    comfort_noise: bool = False
 
     @property
     def sends(self) -> bool:
@@ -117,6 +122,7 @@ class _Choice:
     fmtp: str | None
     event: int | None
     event_rate: int
+    comfort_noise: bool
 
     @property
     def number(self) -> int:
@@ -144,12 +150,14 @@ def answer(
     `direction` is the most that we want; `parameters` are those of our answer, for our codec and the offer's parameters. RemoteProtocolError(488) when there is nothing to agree on: no audio, no
     common codec, another address family, or only encrypted media.
     """
-    theirs, choice = _choose(offer, [codecs[:preferred], codecs], address)
+    noise = [codec for codec in codecs if codec is COMFORT_NOISE]
+    theirs, choice = _choose(offer, [[*codecs[:preferred], *noise], codecs], address)
     event = choice.event if telephone_event else None
     ours = _both(direction, _REVERSED[_their_direction(offer, theirs)])
     events = {} if event is None else {event: choice.event_rate}
     codec = replace(choice.codec, fmtp=parameters(choice.codec, choice.fmtp))
-    section = _section(theirs.proto, port, [codec], events, ours, ptime)
+    chosen = [codec, COMFORT_NOISE] if choice.comfort_noise else [codec]
+    section = _section(theirs.proto, port, chosen, events, ours, ptime)
     media = [section if each is theirs else _refused(each) for each in offer.media]
     agreed = _agreed(offer, theirs, choice, choice.number, (event, event), ours, ptime)
     return SessionDescription(origin, address, media, times=list(offer.times)), agreed
@@ -221,6 +229,7 @@ def _agreed(
         remote_rtcp=_rtcp(theirs, address),
         direction=direction,
         ptime=min(theirs.ptime or ptime, theirs.maxptime or 1000),
+        comfort_noise=choice.comfort_noise,
     )
 
 
@@ -275,13 +284,20 @@ def _choice(formats: str, rtpmap: str, fmtp: str, codecs: tuple[Codec, ...], kno
     """As `_match`, of what telephones of one make write all alike."""
     numbers = payload_types(formats.split(" "))
     maps = {**_STATIC, **rtpmaps(known), **rtpmaps(rtpmap)}
+    noise = _has_noise(codecs) and COMFORT_NOISE.payload_type in numbers
+    real = [codec for codec in codecs if not codec.matches(COMFORT_NOISE.rtpmap)]
     for number in numbers:
         theirs = maps.get(number)
-        codec = next((codec for codec in codecs if theirs is not None and codec.matches(theirs)), None)
+        codec = next((codec for codec in real if theirs is not None and codec.matches(theirs)), None)
         if codec is not None:
             event = _event(numbers, maps, codec.clock_rate)
-            return _Choice(replace(codec, payload_type=number), fmtps(fmtp).get(number), *event)
+            noise = noise and codec.clock_rate == COMFORT_NOISE.clock_rate
+            return _Choice(replace(codec, payload_type=number), fmtps(fmtp).get(number), *event, noise)
     return None
+
+
+def _has_noise(codecs: Sequence[Codec]) -> bool:
+    return any(codec.matches(COMFORT_NOISE.rtpmap) for codec in codecs)
 
 
 def _event(numbers: Sequence[int], maps: Mapping[int, RtpMap], rate: int) -> tuple[int | None, int]:
