@@ -13,7 +13,7 @@ from xconf.conference.member import Member
 @command("count", rights="anyone")
 def count(member: Member) -> str:
     """Says how many members there are."""
-    members = len(member.conference.members)
+    members = len(member.conference.members) + member.conference.others.members
     member.recite("count", [[word] for word in spoken.members(members)])
     return f"{members} members"
 

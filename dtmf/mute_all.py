@@ -24,13 +24,13 @@ def unmute_all(member: Member) -> Turns[str]:
     return _mute(member.conference, False)
 
 
-@command("mute-all", scope="conference")
+@command("mute-all", scope="conference", everywhere=True)
 def mute_all_of(conference: Conference) -> Turns[str]:
     """Mutes all speakers but administrators; each may unmute itself."""
     return _mute(conference, True)
 
 
-@command("unmute-all", scope="conference")
+@command("unmute-all", scope="conference", everywhere=True)
 def unmute_all_of(conference: Conference) -> Turns[str]:
     """Unmutes all speakers."""
     return _mute(conference, False)

@@ -7,7 +7,7 @@ from conference_world import World
 
 from xconf.conference import events
 from xconf.conference.dispatch import Result, final
-from xconf.conference.elsewhere import Share
+from xconf.conference.elsewhere import Alone, Share
 from xconf.conference.tuning import FLAGS, KINDS, values
 
 
@@ -155,22 +155,18 @@ def test_an_empty_conference_that_was_to_live_for_ever_ends() -> None:
 
 
 def test_who_is_alone_here_is_not_alone_while_somebody_is_on_another_node() -> None:
-    class Cluster:
-        node = "a"
+    class Cluster(Alone):
         members = 1
 
         def shares(self, conference: str) -> list[Share]:
             return [Share("b", self.members, 0, 0.0)]
 
-        def flush(self) -> int:
-            return 1
-
     world = World()
-    cluster = world.node.elsewhere = Cluster()
+    cluster = world.node.elsewhere = Cluster("a")
     ann = world.settled()
     assert ann.hears == "mix"
     cluster.members = 0
-    world.node.named("3000").settle()
+    world.node.named("3000").elsewhere_changed()
     world.wait(3)
     assert ann.hears == "moh.wav"
 

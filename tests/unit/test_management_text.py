@@ -38,6 +38,12 @@ class Nodes:
     def shares(self, conference: str) -> Sequence[Share]:
         return self.known if conference == "3000" else ()
 
+    def administered(self, conference: str) -> bool:
+        return False
+
+    def begun(self, conference: str) -> None:
+        pass
+
     def flush(self) -> int:
         count, self.known = len(self.known), ()
         return count

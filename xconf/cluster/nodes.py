@@ -51,13 +51,15 @@ Effect = Came | Went | Changed
 
 @dataclass(slots=True, eq=False)
 class Node:
-    """One of the others. state: here, left, silent or restarted; since: `now` of when that began; heard: of the last word.
+    """One of the others. state: here, left, silent or restarted; born: `now` of when this run of it was first heard; since: of when
+    its state began; heard: of the last word.
 
     octets, statuses: what it has told so far, for what it costs.
     """
 
     name: str
     epoch: int
+    born: float
     since: float
     heard: float
     state: str = "here"
@@ -95,6 +97,10 @@ class NodeTable:
     def __iter__(self) -> Iterator[Node]:
         return iter(tuple(self._nodes.values()))
 
+    def sorted(self) -> list[Node]:
+        """By name."""
+        return [self._nodes[name] for name in sorted(self._nodes)]
+
     def get(self, name: str) -> Node | None:
         return self._nodes.get(name)
 
@@ -130,7 +136,7 @@ class NodeTable:
             self.dropped["too many nodes"] += 1
             return []
         losses = node.losses if node else 0
-        self._nodes[name] = Node(name, epoch, now, now, losses=losses)
+        self._nodes[name] = Node(name, epoch, now, now, now, losses=losses)
         return [*effects, Came(name, node is not None)]
 
     def heard(self, name: str, at: float) -> None:
@@ -176,6 +182,16 @@ class NodeTable:
         for conference in over:
             del self._doubts[conference]
         return [*effects, Changed(frozenset(over))] if over else effects
+
+    def flush(self) -> tuple[int, list[Effect]]:
+        """Forget what they said of conferences until they say it anew. How many nodes that were."""
+        told = [node for node in self if node.parts]
+        changed = frozenset(name for node in told for name in node.parts)
+        for node in told:
+            for name in tuple(node.parts):
+                self._forget(node, name)
+            node.told.clear()
+        return len(told), [Changed(changed)] if changed else []
 
     # Nodes
 

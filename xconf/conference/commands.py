@@ -111,13 +111,17 @@ Answer = Reply | str | None
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One entry of the table. `run` is called with the member, conference or node, and the argument if it has one."""
+    """One entry of the table. `run` is called with the member, conference or node, and the argument if it has one.
+
+    everywhere: what it does to a conference is to be done on all nodes that have members in it.
+    """
 
     name: str
     scope: Scope
     argument: Argument | None
     run: Callable[..., Answer | Turns[Answer]]
     rights: Rights | Callable[[Any], Rights] = "operator"
+    everywhere: bool = False
 
     def rights_for(self, argument: Any) -> Rights:
         """Who may run it with that argument."""
@@ -177,10 +181,11 @@ def command(
     scope: Scope = "member",
     argument: Argument | type[int] | None = None,
     rights: Rights | Callable[[Any], Rights] | None = None,
+    everywhere: bool = False,
 ) -> Callable[[Function], Function]:
     """Makes a command of a function. argument: STEP, `one_of(…)`, another Argument; `int` is STEP. rights: who may run it
     from a telephone, or what tells that of its argument; without, a member what is for members, on itself, and an
-    administrator what is for its conference.
+    administrator what is for its conference. everywhere: on all nodes that have members in that conference, not on one of them.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"command name {name!r} is not lower case letters, digits and hyphens")
@@ -192,7 +197,7 @@ def command(
         if not (function.__doc__ or "").strip():
             raise ValueError(f"command {name} has no docstring; say what it does, for the help")
         function.__dict__.setdefault("xconf_commands", []).append(
-            Command(name, scope, told, function, rights or _USUAL[scope])
+            Command(name, scope, told, function, rights or _USUAL[scope], everywhere)
         )
         return function
 

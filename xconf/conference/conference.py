@@ -12,7 +12,7 @@ from xconf.conference import events
 from xconf.conference.controls import Controls
 from xconf.conference.crier import Crier
 from xconf.conference.deck import Deck
-from xconf.conference.elsewhere import Share
+from xconf.conference.elsewhere import Others
 from xconf.conference.errors import CommandError, ConferenceFull
 from xconf.conference.house import House, Owner
 from xconf.conference.interfaces import Call, Timer
@@ -72,6 +72,7 @@ class Conference:
         self.locked = False  # only administrators may come in
         self.ending = ""  # why it ends, once it does
         self.expected_until = self.started_at + SETUP
+        self.others = Others(name, lambda: house.elsewhere, lambda: self.profile.status_exchange)
         self._house = house
         self._owner = owner
         self._closed = False
@@ -98,7 +99,7 @@ class Conference:
     def require_room(self) -> None:
         """Raises ConferenceFull when nobody else may come in."""
         most = self.profile.max_members
-        if most and len(self.members) + len(self.waiting) >= most:
+        if most and len(self.members) + len(self.waiting) + self.others.members >= most:
             raise ConferenceFull(f"{self.name} has its {most} members")
 
     def join(self, call: Call, flags: Mapping[str, bool] | None = None) -> Member:
@@ -143,7 +144,7 @@ class Conference:
             if member.settings.admin:
                 self.moderation.lost()
         self.leaving[member.id] = member
-        if not self.members:
+        if not (self.members or self.others.members):
             self.set_flag("locked", False)  # nobody is left who could open it
         if not self.ending:
             self.settle()
@@ -178,15 +179,13 @@ class Conference:
         """Members that may speak."""
         return sum(member.settings.speaker for member in self.members.values())
 
-    @property
-    def node(self) -> str:
-        """The name of the node that it is on."""
-        return self._house.elsewhere.node
-
-    @property
-    def shares(self) -> Sequence[Share]:
-        """What other nodes have of it."""
-        return self._house.elsewhere.shares(self.name) if self.profile.status_exchange else ()
+    def elsewhere_changed(self) -> None:
+        """Other nodes have something else of it than before."""
+        self.moderation.elsewhere_changed()
+        if self.locked and not (self.members or self.others.members):
+            self.set_flag("locked", False)
+        if not self.ending:
+            self.settle()
 
     @property
     def inviter(self) -> Inviter | None:
@@ -242,8 +241,7 @@ class Conference:
 
     @property
     def _comforts(self) -> bool:
-        elsewhere = any(share.members for share in self.shares)
-        return self.profile.alone_sound and not (self.ending or self.moderation.waits or elsewhere)
+        return self.profile.alone_sound and not (self.ending or self.moderation.waits or self.others.members)
 
     def _comfort(self) -> None:
         if self._alone is not None:

@@ -70,14 +70,18 @@ class Crier:
         """To those who are there, unless they are too many to care. itself: 1 when it is one of them."""
         conference, profile = self._conference, self._conference.profile
         others = len(conference.members) - itself
-        if not others or conference.ending or (profile.announce_limit and others > profile.announce_limit):
+        if (
+            not others
+            or conference.ending
+            or (profile.announce_limit and others + conference.others.members > profile.announce_limit)
+        ):
             return
         if self.busy:
             self._count_again = profile.announce_count
             return
         words: list[Sequence[str]] = [(*member.names_said, "somebody.wav"), (verb,)] if profile.announce_names else []
         if profile.announce_count:
-            words += [(word,) for word in spoken.members(len(conference.members))]
+            words += [(word,) for word in spoken.members(len(conference.members) + conference.others.members)]
         self.tell(tone)
         if words:
             self._fetch(words)
@@ -119,6 +123,8 @@ class Crier:
             return
         if self._count_again:
             self._count_again = False
-            self._fetch([(word,) for word in spoken.members(len(self._conference.members))])
+            self._fetch(
+                [(word,) for word in spoken.members(len(self._conference.members) + self._conference.others.members)]
+            )
         if not self.busy:
             self._conference.settle()

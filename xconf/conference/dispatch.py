@@ -121,21 +121,27 @@ def _call(command: Command, target: object, words: Sequence[str]) -> Turns[Reply
 
 def find_member(conference: Conference, word: str) -> Turns[Member]:
     """By UUID, or by the name or number of its caller when only one has it. Raises CommandError."""
-    for places in (conference.members, conference.waiting, conference.leaving):
-        if word in places:
-            return places[word]
-    members = [*conference.members.values(), *conference.waiting.values()]
-    wanted = word.casefold()
-    named = yield from each(members, lambda member: wanted in _names(member), LOOKS)
-    # Who has left while we looked is none of them.
-    found = [member for member in compress(members, named) if member.stage in (Stage.WAITING, Stage.IN)]
+    found = yield from matching(conference, word)
     if len(found) == 1:
         return found[0]
     if found:
         ids = ", ".join(member.id for member in found[:5])
         raise CommandError(f"'{word}' is {len(found)} members of {conference.name}; which? {ids}")
+    members = [*conference.members.values(), *conference.waiting.values()]
     names = (name for member in members for name in (*_names(member), member.id))
     raise CommandError(f"no member '{word}' in {conference.name}{near(word, names)}")
+
+
+def matching(conference: Conference, word: str) -> Turns[list[Member]]:
+    """Who has that UUID; if nobody has, all callers of that name or number."""
+    for places in (conference.members, conference.waiting, conference.leaving):
+        if word in places:
+            return [places[word]]
+    members = [*conference.members.values(), *conference.waiting.values()]
+    wanted = word.casefold()
+    named = yield from each(members, lambda member: wanted in _names(member), LOOKS)
+    # Who has left while we looked is none of them.
+    return [member for member in compress(members, named) if member.stage in (Stage.WAITING, Stage.IN)]
 
 
 def _names(member: Member) -> set[str]:

@@ -203,6 +203,13 @@ class TrunkChanged(Event, frozen=True, kw_only=True):
     error: str
 
 
+class NodeChanged(Event, frozen=True, kw_only=True):
+    """Of another node. state: joined or returned; left (it was stopped), silent (since 3 s) or restarted."""
+
+    node: str
+    state: str
+
+
 class Error(Event, frozen=True, kw_only=True):
     """Something of the server does not work, while calls go on. part: what, like `history` or `sound`."""
 

@@ -21,8 +21,9 @@ class Moderation:
     """`waits`: everybody hears music until an administrator comes."""
 
     def __init__(self, conference: Conference) -> None:
-        self.waits = conference.profile.wait_for_admin
         self._conference = conference
+        self.waits = self._must_wait()
+        self._elsewhere = conference.others.administered
         self._grace: Timer | None = None
         self._letting_in: Timer | None = None
 
@@ -41,8 +42,25 @@ class Moderation:
         profile, members = self._conference.profile, self._conference.members
         if not (members and profile.end_without_admin) or self._conference.ending or self._grace is not None:
             return
+        if self._conference.others.administered:
+            return
         if not any(other.settings.admin for other in members.values()):
             self._grace = self._conference.clock.callLater(profile.admin_grace, self._end)
+
+    def elsewhere_changed(self) -> None:
+        """An administrator came, or left, on another node: that is as if it were here."""
+        before, self._elsewhere = self._elsewhere, self._conference.others.administered
+        if self.waits and not self._must_wait():
+            self.waits = False
+            self._let_in(iter(tuple(self._conference.members.values())))
+        if self._elsewhere:
+            self._stop_grace()
+        elif before:
+            self.lost()
+
+    def _must_wait(self) -> bool:
+        conference = self._conference
+        return conference.profile.wait_for_admin and not any(share.open for share in conference.others.shares)
 
     def adopt(self, before: Profile) -> None:
         """The profile is another one: who waits in vain is let in; who is in already does not wait."""
@@ -59,7 +77,7 @@ class Moderation:
     def empty(self) -> None:
         """All have left: the next ones wait anew."""
         self.close()
-        self.waits = self._conference.profile.wait_for_admin
+        self.waits = self._must_wait()
 
     def close(self) -> None:
         """Nobody is left."""

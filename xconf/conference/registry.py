@@ -126,6 +126,7 @@ class Conferences:
         conference = self._conferences.get(name)
         if conference is None:
             conference = self._conferences[name] = self._create(name, profile)
+            self._house.elsewhere.begun(name)
         conference.require_room()
         conference.expect()
         return conference

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from xconf.conference.commands import Reply
+from xconf.conference.elsewhere import Share
 from xconf.conference.member import Reason, Stage
 from xconf.conference.profile import Profile, agc_text
 from xconf.conference.tuning import values
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 def conference_row(conference: Conference) -> Row:
     """What `list` and `show status` tell of a conference."""
-    profile, shares, speakers = conference.profile, conference.shares, conference.speakers
+    profile, shares, speakers = conference.profile, conference.others.shares, conference.speakers
     return {
         "name": conference.name,
         "id": conference.id,
@@ -67,9 +67,18 @@ def _conference_state(conference: Conference) -> list[str]:
 
 def node_rows(conference: Conference) -> list[Row]:
     """This node, then the others that have members in a conference; age: seconds since they said so."""
-    own = {"node": conference.node, "members": len(conference.members), "speakers": conference.speakers, "age": 0}
-    shares = sorted(conference.shares, key=lambda share: share.node)
-    return [own, *({**asdict(share), "age": round(share.age)} for share in shares)]
+    own = {
+        "node": conference.others.node,
+        "members": len(conference.members),
+        "speakers": conference.speakers,
+        "age": 0,
+    }
+    shares = sorted(conference.others.shares, key=lambda share: share.node)
+    return [own, *(_share_row(share) for share in shares)]
+
+
+def _share_row(share: Share) -> Row:
+    return {"node": share.node, "members": share.members, "speakers": share.speakers, "age": round(share.age)}
 
 
 def group_rows(members: Sequence[Member]) -> Turns[list[Row]]:

@@ -1,0 +1,201 @@
+"""Who is where: what this node tells the others of its conferences, and what they told, for the conferences to go by.
+
+`wake` is to be called every `LOOK_EVERY` seconds, `said` and `appeared` with what comes from the tunnel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from xconf.cluster.nodes import LOOK_EVERY, SOONEST, STATUS_EVERY, Came, Changed, Effect, NodeTable, Went
+from xconf.cluster.status import Load, Part, Reporter, State
+from xconf.conference.conference import Conference
+from xconf.conference.elsewhere import Share
+from xconf.conference.errors import CommandError
+from xconf.conference.events import ConferenceEnded, Event, FlagChanged, NodeChanged
+from xconf.conference.interfaces import Clock, Timer
+from xconf.conference.registry import Conferences
+
+__all__ = ["LOOK_EVERY", "Census"]
+
+FLAGS = ("locked", "alone-snd", "vad", "cng", "agc")
+"""Flags of a conference that are the same on all nodes: bits of a status, from the lowest on."""
+
+MATTER = (
+    "conference-started",
+    "member-joined",
+    "member-left",
+    "member-flag-changed",
+    "playback-started",
+    "playback-ended",
+)
+
+
+class Census:
+    """One node's. send: a status to all others; load: how busy this node is; gone: a node is not there any more.
+
+    It is what `Conferences.elsewhere` wants.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        conferences: Conferences,
+        send: Callable[[bytes], None],
+        load: Callable[[], Load],
+        gone: Callable[[str], None] = lambda node: None,
+    ) -> None:
+        self.node = node
+        self.table = NodeTable()
+        self._conferences = conferences
+        self._clock: Clock = conferences.clock
+        self._send = send
+        self._load = load
+        self._gone = gone
+        self._reporter = Reporter()
+        self._revisions: dict[str, int] = {}  # of the flags of conferences that are here
+        self._dirty: dict[str, None] = {}
+        self._timer: Timer | None = None
+        self._told = -STATUS_EVERY
+        conferences.elsewhere = self
+        self._end = conferences.events.subscribe(self._happened)
+
+    # What the conferences ask (see `Elsewhere`)
+
+    def shares(self, conference: str) -> Sequence[Share]:
+        now = self._clock.seconds()
+        return [
+            Share(node.name, part.members, part.speakers, now - node.heard, State.OPEN in part.state)
+            for node, part in self.table.shares(conference)
+        ]
+
+    def administered(self, conference: str) -> bool:
+        return self.table.administered(conference, self._clock.seconds())
+
+    def begun(self, conference: str) -> None:
+        self._take_over(conference)
+
+    def flush(self) -> int:
+        count, effects = self.table.flush()
+        self._perform(effects)
+        return count
+
+    # What the tunnel brings
+
+    def appeared(self, node: str, epoch: int) -> None:
+        """The tunnel has proved that a node is there."""
+        self._perform(self.table.appeared(node, epoch, self._clock.seconds()))
+
+    def said(self, node: str, body: bytes) -> None:
+        """The status of another node."""
+        self._perform(self.table.received(node, body, self._clock.seconds()))
+
+    def wake(self, heard: Mapping[str, float]) -> None:
+        """Look who has fallen silent, and tell of ourselves when it is time. heard: when each node was heard last."""
+        now = self._clock.seconds()
+        for name, at in heard.items():
+            self.table.heard(name, at)
+        self._perform(self.table.wake(now))
+        if now - self._told >= STATUS_EVERY - LOOK_EVERY / 2:
+            self.tell()
+
+    # What is told
+
+    def tell(self) -> None:
+        """All there is."""
+        self._told = self._clock.seconds()
+        self._put(self._reporter.complete(self._load(), map(self._part, self._conferences)))
+
+    def stop(self) -> None:
+        """Goodbye."""
+        self._end()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._put(self._reporter.complete(self._load(), (), leaving=True))
+
+    def _put(self, bodies: Iterable[bytes]) -> None:
+        for body in bodies:
+            self._send(body)
+
+    def _part(self, conference: Conference) -> Part:
+        members = conference.members.values()
+        speakers = admins = 0
+        for member in members:
+            speakers += member.settings.speaker
+            admins += member.settings.admin
+        state = State.ADMIN if admins else State(0)
+        if members and not conference.moderation.waits:
+            state |= State.OPEN
+        if conference.playing:
+            state |= State.PLAYING
+        return Part(conference.name, len(members), speakers, state, self._revision(conference), settings_of(conference))
+
+    def _revision(self, conference: Conference) -> int:
+        """Where nobody is, nobody has a say."""
+        return self._revisions.get(conference.name, 0) if conference.members else 0
+
+    def _happened(self, event: Event) -> None:
+        if event.kind in MATTER:
+            self._changed(event.conference)
+        elif isinstance(event, FlagChanged) and event.flag in FLAGS:
+            self._revisions[event.conference] = self._revisions.get(event.conference, 0) + 1
+            self._changed(event.conference)
+        elif isinstance(event, ConferenceEnded) and self._conferences.get(event.conference) is None:
+            self._revisions.pop(event.conference, None)
+            self._changed(event.conference)
+
+    def _changed(self, conference: str) -> None:
+        """The first change is told at once, when nothing else happens; those that follow together, soon."""
+        self._dirty[conference] = None
+        if self._timer is None:
+            self._timer = self._clock.callLater(0, self._tell_changes)
+
+    def _tell_changes(self) -> None:
+        self._timer = None
+        dirty, self._dirty = self._dirty, {}
+        if dirty:
+            self._put(self._reporter.changes(self._load(), map(self._part_named, dirty)))
+            self._timer = self._clock.callLater(SOONEST, self._tell_changes)
+
+    def _part_named(self, name: str) -> Part:
+        conference = self._conferences.get(name)
+        return Part(name, 0, 0, State.OVER) if conference is None else self._part(conference)
+
+    # What the others told
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Changed):
+                for name in effect.conferences:
+                    self._take_over(name)
+            else:
+                self._come_or_gone(effect)
+
+    def _come_or_gone(self, effect: Came | Went) -> None:
+        state = effect.how if isinstance(effect, Went) else "returned" if effect.before else "joined"
+        self._conferences.events.publish(NodeChanged, conference="", node=effect.node, state=state)
+        if isinstance(effect, Went):
+            self._gone(effect.node)
+        else:
+            self.tell()  # who is new shall not wait for that
+
+    def _take_over(self, name: str) -> None:
+        """What other nodes have of a conference that is here, too."""
+        conference = self._conferences.get(name)
+        if conference is None:
+            return
+        newest = max(((part.revision, part.settings) for _, part in self.table.shares(name)), default=(0, 0))
+        if newest[0] and newest > (self._revision(conference), settings_of(conference)):
+            for bit, flag in enumerate(FLAGS):
+                with contextlib.suppress(CommandError):
+                    conference.set_flag(flag, bool(newest[1] >> bit & 1))
+            self._revisions[name] = newest[0]
+        conference.elsewhere_changed()
+
+
+def settings_of(conference: Conference) -> int:
+    """Its flags, as bits."""
+    on = conference.flags
+    return sum(1 << bit for bit, flag in enumerate(FLAGS) if flag in on)

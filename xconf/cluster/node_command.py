@@ -1,0 +1,53 @@
+"""The command `nodes`: this node and the others, how busy they are, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from xconf.cluster.census import Census
+from xconf.cluster.nodes import Node
+from xconf.cluster.status import Load
+from xconf.conference.commands import Command, Reply
+from xconf.conference.registry import Conferences
+from xconf.conference.show import table
+from xconf.conference.turns import Turns, each
+
+Row = dict[str, Any]
+
+
+def nodes_command(census: Census, load: Callable[[], Load]) -> Command:
+    """Entry for the table of commands."""
+
+    def nodes(node: Conferences) -> Turns[Reply]:
+        """The nodes of the cluster: which are there, how busy they are, and whom they have."""
+        rows = yield from each(census.table.sorted(), lambda other: _row(other, node.clock.seconds()))
+        return (yield from table([_own(census, load(), node), *rows], "no nodes"))
+
+    return Command("nodes", "node", None, nodes)
+
+
+def _own(census: Census, load: Load, node: Conferences) -> Row:
+    totals = node.totals
+    numbers = {"conferences": totals.conferences, "members": totals.members, "speakers": totals.speakers}
+    return {"node": census.node, "state": "this one", **_busy(load), **numbers, "heard": 0.0, "losses": 0, "octets": 0}
+
+
+def _row(other: Node, now: float) -> Row:
+    """heard: s since then; losses: how often it fell silent; octets: of status that came from it, a second."""
+    seconds = max(1.0, now - other.born)
+    return {
+        "node": other.name,
+        "state": "draining" if other.here and other.load.draining else other.state,
+        **_busy(other.load),
+        "conferences": len(other.parts),
+        "members": other.members,
+        "speakers": other.speakers,
+        "heard": round(now - other.heard, 1),
+        "losses": other.losses,
+        "octets": round(other.octets / seconds),
+    }
+
+
+def _busy(load: Load) -> Row:
+    return {"calls": load.calls, "most": load.most_calls, "late-ms": round(load.late, 1), "cpu": round(load.cpu, 1)}
