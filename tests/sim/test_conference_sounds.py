@@ -6,8 +6,10 @@ from conference_world import FakeCall, World
 
 from xconf.conference.profile import SOUNDS
 
-ELSEWHERE = {"member_invited", "member_recorded", "member_unrecorded"}
-"""Sounds of calls that we make, and of recordings: see test_calls_invite.py and test_conference_recording.py."""
+ELSEWHERE = {"member_invited", "member_recorded", "member_unrecorded", "member_say_name"}
+"""Sounds of calls that we make, of recordings and of names: see test_calls_invite.py, test_conference_recording.py and
+test_conference_names.py.
+"""
 
 
 def a_long_day() -> tuple[World, list[FakeCall]]:

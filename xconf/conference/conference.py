@@ -19,6 +19,7 @@ from xconf.conference.interfaces import Call, Timer
 from xconf.conference.invitation import Inviter
 from xconf.conference.member import HEARD_OUT, LONGEST_GOODBYE, Member, Reason
 from xconf.conference.moderation import Moderation
+from xconf.conference.naming import MOST as MOST_NAMES
 from xconf.conference.profile import Profile
 from xconf.conference.recording import Recordings
 from xconf.conference.settings import Defaults
@@ -127,6 +128,11 @@ class Conference:
         self.recordings.joined(member)
         self.settle()
 
+    @property
+    def asks_names(self) -> bool:
+        """Whether who comes now is asked for his name."""
+        return self.profile.ask_names and len(self.members) + len(self.waiting) <= MOST_NAMES
+
     def role_changed(self, member: Member) -> None:
         """It is an administrator now, or is none any more."""
         if member.id in self.members:
@@ -210,7 +216,7 @@ class Conference:
         """Prompts and music that a profile of this conference is to have."""
         self._house.library.prepare(specs, profile, then)
 
-    def fetch_all(self, choices: Sequence[Sequence[str]], then: Callable[[list[Recorded]], None]) -> None:
+    def fetch_all(self, choices: Sequence[Sequence[str | Recorded]], then: Callable[[list[Recorded]], None]) -> None:
         """Words that are said one after the other (see the library). Raises SoundError."""
         self._house.library.fetch_all(choices, self.profile, then)
 

@@ -79,14 +79,16 @@ class Crier:
         if self.busy:
             self._count_again = profile.announce_count
             return
-        words: list[Sequence[str]] = [(*member.names_said, "somebody.wav"), (verb,)] if profile.announce_names else []
+        words: list[Sequence[str | Recorded]] = (
+            [(*member.names_said, "somebody.wav"), (verb,)] if profile.announce_names else []
+        )
         if profile.announce_count:
             words += [(word,) for word in spoken.members(len(conference.members) + conference.others.members)]
         self.tell(tone)
         if words:
             self._fetch(words)
 
-    def _fetch(self, words: list[Sequence[str]]) -> None:
+    def _fetch(self, words: Sequence[Sequence[str | Recorded]]) -> None:
         """Words come after what is said now, when they are ready."""
         self._turn += 1
         turn = self._fetching = self._turn

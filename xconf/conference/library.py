@@ -88,10 +88,10 @@ class Library:
         self._aside(load, loaded)
 
     def fetch_all(
-        self, choices: Sequence[Sequence[str]], profile: Profile, then: Callable[[list[Recorded]], None]
+        self, choices: Sequence[Sequence[str | Recorded]], profile: Profile, then: Callable[[list[Recorded]], None]
     ) -> None:
         """Words that are said one after the other: `then` gets their producers, now or when they are ready. Of each choice
-        the first one that can be had; a choice of which there is none is left out. Raises SoundError when it is too much.
+        the first one that can be had, a sound as it is; a choice of which there is none is left out. Raises SoundError when it is too much.
         """
 
         def load() -> list[Recorded]:
@@ -99,8 +99,10 @@ class Library:
 
         self._aside(load, lambda result: then([] if isinstance(result, Exception) else result))
 
-    def _first(self, specs: Sequence[str], profile: Profile) -> Recorded | None:
+    def _first(self, specs: Sequence[str | Recorded], profile: Profile) -> Recorded | None:
         for spec in specs:
+            if not isinstance(spec, str):
+                return spec
             try:
                 return self._sounds.load(self.locate(spec, profile), profile.sample_rate)
             except SoundError:

@@ -17,6 +17,7 @@ from xconf.conference.deck import Deck
 from xconf.conference.digits import Collector
 from xconf.conference.errors import CommandError
 from xconf.conference.interfaces import Call, Timer
+from xconf.conference.naming import NameMenu, SpokenName
 from xconf.conference.pin import PinMenu
 from xconf.conference.profile import Profile
 from xconf.conference.settings import Settings
@@ -77,7 +78,9 @@ class Member:
             conference.fetch, self.announcer.play, self.announcer.stop_playback, conference.publish, self.id
         )
         self._collector = Collector(conference.clock, self._controls(), conference.profile.digit_timeout, self._run)
-        self._menu: PinMenu | None = None
+        self.spoken_name: SpokenName | None = None
+        self._asked = False  # for its name
+        self._menu: PinMenu | NameMenu | None = None
         self._guesses = GUESSES  # wrong PINs that it may still try
         self._hash_until = 0.0  # a # until then still belongs to the PIN
         self._goodbye: Timer | None = None
@@ -130,6 +133,10 @@ class Member:
         if self.conference.locked and not self.settings.admin:
             self.depart(Reason.LOCKED, "member_barred")
             return
+        if not self._asked and self.settings.speaker and self.conference.asks_names:
+            self._asked = True
+            self._menu = NameMenu(self.conference, self.leg, self.announcer, self._named)
+            return
         self.stage = Stage.IN
         self.admitted = True
         self.joined_at = self.conference.clock.seconds()
@@ -139,6 +146,11 @@ class Member:
         self.leg.attach(self.conference.mix)
         self.announce("welcome", "welcome")
         self.conference.admit(self)
+
+    def _named(self, name: SpokenName | None) -> None:
+        self._menu = None
+        self.spoken_name = name
+        self._enter()
 
     def depart(self, reason: str, prompt: str) -> None:
         """Out of the conference now; the call ends after the prompt (a key of the profile's)."""
@@ -199,13 +211,15 @@ class Member:
         if digit not in DIGITS or self.stage not in (Stage.WAITING, Stage.IN):
             return
         now = self.conference.clock.seconds()
-        if self._menu is not None:
+        if isinstance(self._menu, PinMenu):
             self._hash_until = 0.0 if digit == "#" else now + self.conference.profile.digit_timeout
             self._menu.digit(digit)
             return
         rest_of_pin = digit == "#" and now < self._hash_until
         self._hash_until = 0.0
-        if not rest_of_pin:
+        if self._menu is not None and not rest_of_pin:
+            self._menu.digit(digit)
+        elif not rest_of_pin:
             self.publish(events.DigitPressed, digit=digit)
             self._collector.feed(digit)
 
@@ -248,10 +262,11 @@ class Member:
         return "speaker" if self.settings.speaker else "listener"
 
     @property
-    def names_said(self) -> Sequence[str]:
+    def names_said(self) -> Sequence[str | Recorded]:
         """Sounds that say who it is, the best first."""
+        own = (self.spoken_name.clip(),) if self.spoken_name is not None else ()
         name = self.caller.partition("<")[0].strip(' "')
-        return (f"say:{name}",) if name else ()
+        return (*own, f"say:{name}") if name else own
 
     @property
     def flags(self) -> list[str]:
@@ -339,7 +354,7 @@ class Member:
         """Whether there was one."""
         return self.deck.stop()
 
-    def recite(self, topic: str, choices: Sequence[Sequence[str]]) -> None:
+    def recite(self, topic: str, choices: Sequence[Sequence[str | Recorded]]) -> None:
         """Tell it words, one after the other: of each choice the first sound that there is. Raises CommandError."""
         self.require_in()
 

@@ -109,6 +109,7 @@ class Profile(Keys, frozen=True):
     wait_for_admin: bool = False
     end_without_admin: bool = False
     admin_grace: Annotated[int, Meta(ge=0, le=86_400)] = 60
+    ask_names: bool = False
     announce_names: bool = False
     announce_count: bool = False
     announce_limit: Annotated[int, Meta(ge=0, le=100_000)] = 0
@@ -132,6 +133,7 @@ class Profile(Keys, frozen=True):
     bad_pin_code: Spec = "bad-pin.wav"
     member_join: Spec = "tone_stream://%(150,0,660)"
     member_leave: Spec = "tone_stream://%(150,0,440)"
+    member_say_name: Spec = "say-name.wav"
     member_has_joined: Spec = "has-joined.wav"
     member_has_left: Spec = "has-left.wav"
     member_welcome: Spec = "welcome.wav"

@@ -12,12 +12,13 @@ from xconf.media.treatment import Treatment
 
 
 class Mix:
-    """Made by `Engine.create_mix`."""
+    """Made by `Engine.create_mix`. timeline: of whose packets its own are in step with; None: one of its own."""
 
-    def __init__(self, plane: Plane, timelines: Timelines) -> None:
+    def __init__(self, plane: Plane, timelines: Timelines, timeline: int | None = None) -> None:
         self.plane = plane
         self.row = plane.open_mix()
-        self.timeline = timelines.open()
+        self.timeline = timelines.open() if timeline is None else timeline
+        self._own = timeline is None
         self.closed = False
         self._timelines = timelines
         self._noise = 0
@@ -103,6 +104,10 @@ class Mix:
         """One producer that any number of legs may `tune` to, of other mixes of its rate too; `stop` it when none does."""
         return self.plane.play(sound, None, done)
 
+    def aside(self) -> Mix:
+        """One beside it, for legs that come in later: when they do, their packets go on as before. To be closed first."""
+        return Mix(self.plane, self._timelines, self.timeline)
+
     def tap(self) -> Tap:
         """What is said and played in it, from the next tick on, until `untap`."""
         tap = Tap(self.row, self.plane.samples)
@@ -121,4 +126,5 @@ class Mix:
         if self.link is not None:
             self.link.close()
         self.plane.close_mix(self.row)
-        self._timelines.close(self.timeline)
+        if self._own:
+            self._timelines.close(self.timeline)
