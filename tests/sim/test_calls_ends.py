@@ -249,7 +249,7 @@ def test_the_server_stops(office: Office) -> None:
 def test_a_stop_that_would_take_too_long_is_cut_short(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     phones = office.phones_in(30)
     with monkeypatch.context() as patch:
-        patch.setattr("xconf.calls.inbound.HANG_UP_WITHIN", 0.0)
+        patch.setattr("xconf.calls.leaving.HANG_UP_WITHIN", 0.0)
         stopped = office.calls.shutdown()
     assert stopped.called and office.logged("no time to hang up 20 calls")
     office.run(0.1)

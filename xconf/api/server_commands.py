@@ -13,7 +13,7 @@ from xconf.conference.commands import Argument, Command, Reply
 class Status:
     """How a server fares. Times in seconds; lateness and busy in ms, of the ticks of the last minute.
 
-    held: by room, what is kept for calls now; without calls all of it goes to zero.
+    draining: how far a drain is, "" for none; held: by room, what is kept for calls now; without calls all of it goes to zero.
     """
 
     node: str
@@ -29,6 +29,7 @@ class Status:
     lateness_99: float
     lateness_worst: float
     busy_median: float
+    draining: str
     held: Mapping[str, Mapping[str, int]]
 
 
@@ -145,6 +146,7 @@ def _lines(now: Status) -> list[str]:
         ("node", f"{now.node}, xconf {now.version}"),
         ("up", duration(now.uptime)),
         ("calls", now.calls),
+        *([("draining", now.draining)] if now.draining else []),
         ("conferences", f"{now.conferences} with {now.members} members, {now.speakers} of them speakers"),
         ("ticks", f"{now.ticks}, {now.ticks_missed} missed"),
         ("late", f"{now.lateness_median:.1f} ms median, {now.lateness_99:.1f} 99 %, {now.lateness_worst:.1f} worst"),

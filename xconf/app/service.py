@@ -14,6 +14,7 @@ from twisted.internet import defer, error, threads
 from twisted.logger import Logger
 
 from xconf.api.control import ControlError, ControlService
+from xconf.api.drain_commands import drain_commands
 from xconf.api.event_feed import event_command
 from xconf.api.server_commands import Status, server_commands
 from xconf.app.access import ConfiguredAccess
@@ -38,6 +39,7 @@ from xconf.app.webhook import Webhook
 from xconf.app.workers import SoundThreads
 from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
+from xconf.calls.leaving import Drain
 from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.names import Names, system_hosts, system_resolver
 from xconf.calls.outbound import Outbound
@@ -113,6 +115,7 @@ class Server(MultiService):
             media_addresses=MediaAddresses(settings.rtp.address.host, six_of(settings)),
             media_timeout=settings.rtp.media_timeout,
         )
+        self.drain = Drain(reactor, self.calls, self.shut_down)
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
         self.invitations = make_invitations(self, settings.invite)
         self.conferences.inviter = self.invitations
@@ -123,7 +126,7 @@ class Server(MultiService):
         if self.recordings is not None:
             self.conferences.recorder = self.recordings
         self.history = make_history(reactor, configuration, self.conferences.events)
-        configuration.commands.add(server_commands(self))
+        configuration.commands.add([*server_commands(self), *drain_commands(self.drain)])
         told = history_command(reactor, configuration.history)
         configuration.commands.add([event_command(self.conferences.events), told])
         self.control = ControlService(configuration.socket, self.run, reactor)
@@ -190,6 +193,7 @@ class Server(MultiService):
         self._collector.stop()
         self._certificates.stop()
         self.trunks.stop()
+        self.drain.stop()
         self.invitations.stop()
         return self.calls.shutdown().addCallback(self._stop_parts)
 
@@ -261,6 +265,7 @@ class Server(MultiService):
             lateness_99=high,
             lateness_worst=worst,
             busy_median=float(np.median(busy)) if busy.size else 0.0,
+            draining=self.drain.summary,
             held={
                 "sip": self.sip.user_agent.sizes(),
                 "media": {**self.media.engine.sizes(), "streams": self.configuration.sounds.streams},

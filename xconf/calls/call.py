@@ -44,7 +44,7 @@ class Placer(Protocol):
 class Call:
     """Lives from INVITE to the end of the session. `end` is where every way out leads.
 
-    local: our offer, in the INVITE of a call that we place; placer: who placed it.
+    local: our offer, in the INVITE of a call that we place; placer: who placed it; number: that was dialled to reach us.
     """
 
     def __init__(
@@ -58,11 +58,13 @@ class Call:
         *,
         local: SessionDescription | None = None,
         placer: Placer | None = None,
+        number: str = "",
     ) -> None:
         self.session = session
         self.route = route
         self.leg = leg
         self.caller = caller
+        self.number = number
         self.member: Member | None = None
         self.counted_at = ""  # the host that it counts for; its phone may move to another
         self._calls = calls

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -18,12 +17,11 @@ from xconf.calls.addresses import media_host, number_of, plausible
 from xconf.calls.admission import Admission
 from xconf.calls.call import Call
 from xconf.calls.identity import caller_of, dialled
+from xconf.calls.leaving import Away, hang_up_all
 from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.terms import Terms
 from xconf.calls.trunk import Trunk
-from xconf.conference.conference import AT_ONCE
 from xconf.conference.errors import ConferenceError
-from xconf.conference.member import Reason
 from xconf.conference.registry import Conferences
 from xconf.media.catalogue import replied
 from xconf.media.engine import Engine
@@ -32,6 +30,7 @@ from xconf.media.rows import OutOfRows
 from xconf.rtp.ports import PortError
 from xconf.sip import dtmf_relay, offer_answer
 from xconf.sip.bodies import sdp_of
+from xconf.sip.changes import Items
 from xconf.sip.digest import Challenger, Outcome
 from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import (
@@ -57,7 +56,6 @@ DISCARD = 9  # a port that stands for ours until there is one
 RETRY_AFTER = 10  # s
 LOOK_EVERY = 5.0  # s between two looks for calls without media
 ASKED_AT_ONCE = 100
-HANG_UP_WITHIN = 8.0  # s that the calls of a server that stops may take: supervisors kill after 10 s or later
 _TEXT_LIMIT = 64
 
 
@@ -89,6 +87,7 @@ class Calls:
         self._by_leg: dict[Leg, Call] = {}
         self._sessions = int(reactor.seconds()) << 16  # session ids of descriptions: unique, also after a restart
         self._stopping = False
+        self.away: Away | None = None  # while the node is being drained
         self._look = LoopingCall(self._ask_silent)
         self._look.clock = reactor
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -106,6 +105,9 @@ class Calls:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(self._calls.values())
 
     def start(self) -> None:
         if self._media_timeout:
@@ -135,8 +137,11 @@ class Calls:
             whose = f"the dial plan of trunk {trunk.name}" if trunk else "the dial plan"
             self._refuse(session, request, 404, f"no rule of {whose} fits {number[:_TEXT_LIMIT]!r}")
             return
+        if self.away is not None:
+            self._refuse(session, request, 302, "the node is being drained", self.away.contact(number))
+            return
         try:
-            self._accept(session, request, route, host, trunk)
+            self._accept(session, request, route, host, trunk, number)
         except RemoteProtocolError as error:
             self._refuse(session, request, error.status, error.reason)
         except (ConferenceError, PortError, OutOfRows) as error:
@@ -144,6 +149,8 @@ class Calls:
 
     def _has_room(self, session: Session, request: Request, host: str, trunk: Trunk | None) -> bool:
         """Whether the call can be taken on; else the caller has been answered."""
+        if self.away is not None and self.away.targets and not self._stopping:
+            return True  # to be sent on
         full = self.full(trunk=trunk is not None, host=host)
         if full is not None:
             self._refuse(session, request, 503, full)
@@ -170,7 +177,9 @@ class Calls:
             return None
         return verdict.username
 
-    def _accept(self, session: Session, request: Request, route: Route, host: str, trunk: Trunk | None) -> None:
+    def _accept(
+        self, session: Session, request: Request, route: Route, host: str, trunk: Trunk | None, number: str
+    ) -> None:
         body = sdp_of(request)
         offer = None if body is None else SessionDescription.parse(body)
         conference = self.conferences.find_or_create(route.conference, route.profile)
@@ -183,7 +192,7 @@ class Calls:
         leg = self._engine.create_leg(conference.mix, remote, media_host(host, six))
         # From here on the end of the session, which follows on any fault, frees the leg.
         caller = caller_of(request, trusted=trunk is not None)
-        call = self.begin(Call(self, session, route, leg, caller, terms))
+        call = self.begin(Call(self, session, route, leg, caller, terms, number=number))
         log.info(
             "call from {caller} at {host}{trunk} to {number}: conference {conference}",
             call_id=session.call_id,
@@ -195,7 +204,7 @@ class Calls:
         )
         session.accept(call.answer(*negotiated) if negotiated else call.offer(), self._reactor.seconds())
 
-    def _refuse(self, session: Session, request: Request, status: int, why: str) -> None:
+    def _refuse(self, session: Session, request: Request, status: int, why: str, more: Items = ()) -> None:
         self.counters[f"refused_{status}"] += 1
         log.info(
             "call from {caller} at {host} refused with {status}: {why}",
@@ -206,7 +215,7 @@ class Calls:
             why=why,
         )
         later = [("Retry-After", str(RETRY_AFTER))] if status == 503 else []
-        session.refuse(status, now=self._reactor.seconds(), headers=later)
+        session.refuse(status, now=self._reactor.seconds(), headers=[*later, *more])
 
     # What is told of a call that is up
 
@@ -292,10 +301,10 @@ class Calls:
         for leg in self._engine.silent_legs(self._media_timeout, ASKED_AT_ONCE):
             call = self._by_leg.get(leg)
             if call is not None and call.member is not None:
-                self._careful(call, call.session.options, self._reactor.seconds())
+                self.careful(call, call.session.options, self._reactor.seconds())
 
     @staticmethod
-    def _careful(call: Call, do: Callable[..., None], *arguments: object) -> None:
+    def careful(call: Call, do: Callable[..., None], *arguments: object) -> None:
         """A fault in one of many calls ends that call and touches no other."""
         try:
             do(*arguments)
@@ -312,6 +321,8 @@ class Calls:
         """Why no call can be taken on or placed now; None if one can."""
         if self._stopping:
             return "the server is stopping"
+        if self.away is not None:
+            return "the node is being drained, and takes no new calls"
         return self._admission.refusal(host, self._reactor.seconds(), trunk=trunk)
 
     def begin(self, call: Call) -> Call:
@@ -379,16 +390,4 @@ class Calls:
         if self._look.running:
             self._look.stop()
         self._stopping = True
-        done: Deferred[None] = Deferred()
-        self._hang_up_some(self._reactor.seconds() + HANG_UP_WITHIN, done)
-        return done
-
-    def _hang_up_some(self, latest: float, done: Deferred[None]) -> None:
-        for call in tuple(islice(self._calls.values(), AT_ONCE)):
-            self._careful(call, call.hangup, Reason.STOPPED)
-        if self._calls and self._reactor.seconds() < latest:
-            self._reactor.callLater(0, self._hang_up_some, latest, done)
-            return
-        if self._calls:
-            log.warn("no time to hang up {calls} calls", calls=len(self._calls))
-        done.callback(None)
+        return hang_up_all(self._reactor, self)
