@@ -1,20 +1,23 @@
-"""Nodes of a cluster on loopback addresses, and `xconf phone`s that call them."""
+"""Nodes of a cluster, on loopback addresses or each in a network namespace of its own, and `xconf phone`s that call them."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from bed_audio import read_wav
 from bed_phones import end_process, own_address
-from bed_server import BIN, Server, merged
+from bed_server import BIN, Server, inside, merged
 
 SECRET = "a secret of the live tests"
 PORT = 65021
+NETWORK = "10.99.7"  # of the namespaces
 # A listener hears the mix also when he is the only one on his node, and no prompt is in the recordings.
 SILENT = {
     "member_welcome": "",
@@ -35,14 +38,67 @@ def overrides(name: str, address: str, peers: Sequence[str], cluster: Mapping[st
         "listen": f"{address}:{PORT}",
         "peers": [f"{peer}:{PORT}" for peer in peers],
     }
-    return {"node": {"name": name}, "cluster": merged(its, cluster), "profiles": {"default": SILENT}}
+    sip = {"allow": ["127.0.0.0/8", f"{NETWORK}.0/24"]}
+    return {"node": {"name": name}, "sip": sip, "cluster": merged(its, cluster), "profiles": {"default": SILENT}}
+
+
+class Namespaces:
+    """Hosts that are none: a network namespace for each name, all on one bridge. Skips the test where that is not allowed."""
+
+    def __init__(self, names: str) -> None:
+        self._bridge = f"xb{os.getpid() % 100_000}"
+        self.of = {name: f"xconf-{os.getpid()}-{name}" for name in names}
+        self.addresses = {name: f"{NETWORK}.{number}" for number, name in enumerate(names, 1)}
+        if os.geteuid() or _ip("link", "add", self._bridge, "type", "bridge", "mcast_snooping", "0").returncode:
+            pytest.skip("network namespaces need root")
+        try:
+            self._make()
+        except BaseException:
+            self.close()
+            raise
+
+    def _make(self) -> None:
+        _must("link", "set", self._bridge, "up")
+        for number, (name, space) in enumerate(self.of.items(), 1):
+            outer = f"{self._bridge}-{number}"
+            _must("netns", "add", space)
+            _must("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", space)
+            _must("link", "set", outer, "master", self._bridge, "up")
+            _must("-n", space, "addr", "add", f"{self.addresses[name]}/24", "dev", "eth0")
+            for device in ("eth0", "lo"):
+                _must("-n", space, "link", "set", device, "up")
+
+    def cut(self, name: str) -> None:
+        """Pull its cable."""
+        _must("-n", self.of[name], "link", "set", "eth0", "down")
+
+    def mend(self, name: str) -> None:
+        """Put it in again."""
+        _must("-n", self.of[name], "link", "set", "eth0", "up")
+
+    def close(self) -> None:
+        for space in self.of.values():
+            _ip("netns", "del", space)
+        _ip("link", "del", self._bridge)
+
+
+def _ip(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+
+
+def _must(*words: str) -> None:
+    done = _ip(*words)
+    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
 
 
 class Cluster:
-    """names: of nodes, one character each."""
+    """names: of nodes, one character each; hosts: where each of them is, on loopback if None."""
 
-    def __init__(self, folder: Path, names: str, cluster: Mapping[str, Any] | None = None) -> None:
-        addresses = {name: own_address() for name in names}
+    def __init__(
+        self, folder: Path, names: str, cluster: Mapping[str, Any] | None = None, hosts: Namespaces | None = None
+    ) -> None:
+        addresses = hosts.addresses if hosts else {name: own_address() for name in names}
+        self.hosts = hosts
         self.folder = folder
         self.nodes: dict[str, Server] = {}
         self.phones: dict[str, Phone] = {}
@@ -50,7 +106,7 @@ class Cluster:
             for name in names:
                 peers = [address for other, address in addresses.items() if other != name]
                 its = overrides(name, addresses[name], peers, cluster or {})
-                self.nodes[name] = Server(folder / name, its, addresses[name])
+                self.nodes[name] = Server(folder / name, its, addresses[name], self._space(name))
         except BaseException:
             self.stop()
             raise
@@ -58,8 +114,13 @@ class Cluster:
     def call(self, name: str, node: str, number: str, *, seconds: float, tone: float | None = None) -> Phone:
         """A phone on that node, for so long."""
         target = self.nodes[node]
-        self.phones[name] = Phone(self.folder, name, target.uri(number), seconds, tone)
+        address = target.address if self.hosts else own_address()
+        words = [*inside(self._space(node)), str(BIN / "xconf"), "phone", target.uri(number), "--bind", address]
+        self.phones[name] = Phone(self.folder, name, words, seconds, tone)
         return self.phones[name]
+
+    def _space(self, name: str) -> str | None:
+        return self.hosts.of[name] if self.hosts else None
 
     def stop(self) -> None:
         for phone in self.phones.values():
@@ -71,13 +132,13 @@ class Cluster:
 class Phone:
     """One call of `xconf phone`, recorded."""
 
-    def __init__(self, folder: Path, name: str, uri: str, seconds: float, tone: float | None) -> None:
+    def __init__(self, folder: Path, name: str, command: list[str], seconds: float, tone: float | None) -> None:
         self.record, self.arrivals = folder / f"{name}.wav", folder / f"{name}.csv"
         words = ["--record", str(self.record), "--arrivals", str(self.arrivals), "--duration", f"{seconds}s"]
         if tone is not None:
             words += ["--tone", str(tone)]
         self.process = subprocess.Popen(
-            [str(BIN / "xconf"), "phone", uri, "--bind", own_address(), *words],
+            [*command, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -96,9 +157,11 @@ class Phone:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, names: str, settings: Mapping[str, Any] | None = None) -> Any:
+def cluster(
+    folder: Path, names: str, settings: Mapping[str, Any] | None = None, hosts: Namespaces | None = None
+) -> Iterator[Cluster]:
     """Nodes that are stopped at the end; their logs must be clean."""
-    nodes = Cluster(folder, names, settings)
+    nodes = Cluster(folder, names, settings, hosts)
     try:
         yield nodes
         for node in nodes.nodes.values():

@@ -46,10 +46,22 @@ def configuration(address: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
     return merged(merged(shipped, place), overrides)
 
 
-class Server:
-    """A running server. It is ready when the constructor returns."""
+def inside(namespace: str | None) -> list[str]:
+    """What comes before a command that is to run in a network namespace."""
+    return ["ip", "netns", "exec", namespace] if namespace else []
 
-    def __init__(self, folder: Path, overrides: Mapping[str, Any] | None = None, address: str | None = None) -> None:
+
+class Server:
+    """A running server. It is ready when the constructor returns. within: a network namespace of its own."""
+
+    def __init__(
+        self,
+        folder: Path,
+        overrides: Mapping[str, Any] | None = None,
+        address: str | None = None,
+        within: str | None = None,
+    ) -> None:
+        self._within = within
         self.address = address or own_address()
         self.target = f"{self.address}:{SIP_PORT}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +71,7 @@ class Server:
         self.socket = folder / "xconf.sock"
         self._output = (folder / "server.log").open("wb")
         self.process = subprocess.Popen(
-            [str(BIN / "twistd"), "-n", "--pidfile=", "xconf", "-c", str(self.config)],
+            [*inside(within), str(BIN / "twistd"), "-n", "--pidfile=", "xconf", "-c", str(self.config)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -76,7 +88,7 @@ class Server:
     def _ready(self) -> bool:
         assert self.process.poll() is None, f"the server ended at start:\n{self.log()}"
         with contextlib.suppress(OSError, ValueError):
-            return self.request("list")["ok"] and self._answers_options()
+            return self.request("list")["ok"] and (self._within is not None or self._answers_options())
         return False
 
     def _answers_options(self) -> bool:
