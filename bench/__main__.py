@@ -12,7 +12,22 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from bench import callcost, codecs, conferences, fanout, growth, hold, idle, latency, memory, page, peers, setup, sipp
+from bench import (
+    callcost,
+    codecs,
+    conferences,
+    fanout,
+    growth,
+    hold,
+    idle,
+    latency,
+    memory,
+    page,
+    peers,
+    setup,
+    sipp,
+    tunnel,
+)
 from bench.table import Figures, as_text
 
 FIGURES: dict[str, Callable[[bool], Figures]] = {
@@ -29,6 +44,7 @@ FIGURES: dict[str, Callable[[bool], Figures]] = {
     "codecs": codecs.measure,
     "idle": idle.measure,
     "latency": latency.measure,
+    "tunnel": tunnel.measure,
     "growth": growth.measure,
 }
 SLOW = ("knee", "growth")
