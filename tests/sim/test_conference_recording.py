@@ -271,6 +271,26 @@ def test_a_file_that_is_there_is_not_written_over(world: World) -> None:
     assert (world.folder.path / "meeting.wav").read_text() == "precious"
 
 
+def test_a_folder_that_takes_no_file_ends_the_recording_and_nothing_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, _ = world.phone(), world.phone()
+
+    def read_only(*_: Any) -> int:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("xconf.media.tape.os.open", read_only)
+    world.did("3000 record start")
+    world.says(2.0, {ann: 500.0})
+    assert [error for _, _, error in world.told()] == [f"{world.folder.path}/3000-0.wav: Read-only file system"]
+    assert level(world.callers[1].heard(1.0).ravel(), 500.0) > 7000, "the others hear it no more"
+    monkeypatch.undo()
+    world.did("3000 record start")
+    world.says(1.0, {ann: 500.0})
+    world.did("3000 record stop")
+    assert [error for _, _, error in world.told()][1:] == [""], "when that is mended, it can be recorded"
+
+
 def test_a_disk_that_is_full_ends_the_recording_and_nothing_else(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ann, _ = world.phone(), world.phone()
     world.did("3000 record start")

@@ -14,7 +14,7 @@ import soundfile
 from twisted.internet.task import Clock
 
 from xconf.app.recordings import PATIENCE, RecordingFiles
-from xconf.media.tape import MIX, Block, TapeError
+from xconf.media.tape import MIX, Block, Tape, TapeError
 
 WAIT = 10.0
 
@@ -89,6 +89,27 @@ def test_a_disk_that_is_full_is_told_with_what_to_do(reactor: Reactor, tmp_path:
     assert str(told[-1]).startswith(f"{place}: ")
     assert "see to the disk and to recording.folder" in str(told[-1])
     files.stopService()
+
+
+def test_names_of_the_same_second_differ(reactor: Reactor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = RecordingFiles(reactor, tmp_path)
+    second = ["20261121-143005"]
+    monkeypatch.setattr("xconf.app.recordings.time.strftime", lambda form: second[0])
+    names = [files.name("3000"), files.name("3000"), files.name("3001"), files.name("3000")]
+    assert names == [name.replace("X", second[0]) for name in ("3000-X", "3000-X_2", "3001-X", "3000-X_3")]
+    second[0] = "20261121-143006"
+    assert files.name("3000") == "3000-20261121-143006"
+    files.stopService()
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 32000, 48000])
+def test_opus_lacks_nothing_of_its_end(tmp_path: Path, rate: int) -> None:
+    tape = Tape(tmp_path, "meeting", rate, 1, "opus")
+    wave = (8000 * np.sin(2 * np.pi * 500 * np.arange(rate // 50) / rate)).astype(np.int16)
+    tape.write([Block(MIX, tick, wave) for tick in range(100)], 100)
+    tape.close()
+    sound, opus_rate = soundfile.read(tape.path)
+    assert len(sound) / opus_rate == pytest.approx(2.0, abs=0.0005)
 
 
 def test_the_stop_waits_until_files_are_finished_and_not_for_ever(reactor: Reactor, tmp_path: Path) -> None:

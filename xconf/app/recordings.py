@@ -26,6 +26,7 @@ class RecordingFiles(Service):
         self._reactor = reactor
         self._workers = Workers(reactor, "recording", 4, 2 * MOST)
         self._pending = 0
+        self._named: tuple[str, set[str]] = "", set()  # the last second, and the names given in it
         self._stopped: defer.Deferred[None] | None = None
 
     def tape(self, name: str, rate: int, channels: int, form: Format) -> tuple[Tape, str]:
@@ -34,8 +35,17 @@ class RecordingFiles(Service):
         return tape, str(tape.path)
 
     def name(self, conference: str) -> str:
-        """`3000-20261121-143005`, in local time."""
-        return f"{safe(conference)}-{time.strftime('%Y%m%d-%H%M%S')}"
+        """`3000-20261121-143005`, in local time; `…_2` for the next one of the same second."""
+        second = time.strftime("%Y%m%d-%H%M%S")
+        if second != self._named[0]:
+            self._named = second, set()
+        base = name = f"{safe(conference)}-{second}"
+        count = 1
+        while name in self._named[1]:
+            count += 1
+            name = f"{base}_{count}"
+        self._named[1].add(name)
+        return name
 
     def run(self, work: Callable[[], None], done: Callable[[Any], None]) -> None:
         """Have it done in a thread; `done` gets None or the exception, in the reactor's."""

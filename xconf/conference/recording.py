@@ -78,6 +78,9 @@ class Recording:
         self._busy = False
         self._over = self._closed = False
         self._timer: Timer | None = None
+
+    def begin(self) -> None:
+        """Make its files; it may fail, and end, at once."""
         self._write()
 
     @property
@@ -225,10 +228,11 @@ class Recordings:
         if self._conference.ending:
             raise CommandError(f"{self._conference.name} is ending")
         name = name or self._recorder.name(self._conference.name)
-        self.current = Recording(self._conference, self._recorder, name, by, self._over)
-        self._conference.publish(events.RecordingStarted, file=self.current.file, by=by)
+        recording = self.current = Recording(self._conference, self._recorder, name, by, self._over)
+        self._conference.publish(events.RecordingStarted, file=recording.file, by=by)
         self._conference.tell_all(self._conference.profile.member_recorded)
-        return self.current
+        recording.begin()
+        return recording
 
     def stop(self) -> Recording:
         """Raises CommandError."""

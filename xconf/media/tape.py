@@ -94,7 +94,12 @@ class OpusFile:
         self._file.write(frames)
 
     def close(self) -> None:
-        self._file.close()
+        try:
+            if self._resampler is not None:  # it holds some of the end yet
+                rest = np.zeros((0, self._channels), np.int16)
+                self._file.write(self._resampler.resample_chunk(rest, last=True))
+        finally:
+            self._file.close()
 
 
 class Track:
