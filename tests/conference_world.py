@@ -92,6 +92,7 @@ class FakePlayer:
 class FakeMix:
     def __init__(self, media: FakeMedia, rate: int) -> None:
         self.media, self.rate, self.channels = media, rate, 1
+        self.is_aside = False
         self.comfort_noise = 0
         self.keep = 0.0
         self.players: list[FakePlayer] = []
@@ -110,6 +111,17 @@ class FakeMix:
         player = FakePlayer(self.media.clock, sound, done)
         self.media.broadcasts.append(player)
         return player
+
+    def aside(self) -> FakeMix:
+        assert not self.closed
+        aside = self.media.create_mix(self.rate, self.channels)
+        aside.is_aside = True
+        return aside
+
+    def tap(self) -> SimpleNamespace:
+        """There is nothing to hear."""
+        assert not self.closed
+        return SimpleNamespace(length=0, take=list)
 
     @property
     def sounds(self) -> list[str]:
@@ -200,7 +212,7 @@ class FakeLeg:
 
     @property
     def is_heard(self) -> bool:
-        return self.speaker and not self.mute and self.mix is not None
+        return self.speaker and not self.mute and self.mix is not None and not self.mix.is_aside
 
     def close(self) -> None:
         self.stop()

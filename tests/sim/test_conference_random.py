@@ -53,9 +53,9 @@ STEPS = st.one_of(
 class Story:
     """Plays steps, and checks after each what must always be so."""
 
-    def __init__(self, timer: int, slow: bool) -> None:
+    def __init__(self, timer: int, slow: bool, asks: bool) -> None:
         self.world = World(
-            {"conference_term_timer": timer, "admin_pin": "123"},
+            {"conference_term_timer": timer, "admin_pin": "123", "ask_names": asks},
             {"default": {"1": "admin", "12": "mute", "#": "hangup"}},
         )
         self.world.library.slow = slow
@@ -111,9 +111,9 @@ class Story:
 
 
 @settings(max_examples=200, deadline=None)
-@given(steps=st.lists(STEPS, max_size=40), timer=st.sampled_from([0, 1]), slow=st.booleans())
-def test_nothing_is_left_behind(steps: list[tuple[Any, ...]], timer: int, slow: bool) -> None:
-    story = Story(timer, slow)
+@given(steps=st.lists(STEPS, max_size=40), timer=st.sampled_from([0, 1]), slow=st.booleans(), asks=st.booleans())
+def test_nothing_is_left_behind(steps: list[tuple[Any, ...]], timer: int, slow: bool, asks: bool) -> None:
+    story = Story(timer, slow, asks)
     for step in steps:
         story.play(step)
         story.check()
