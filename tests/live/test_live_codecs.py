@@ -16,9 +16,11 @@ from bed_crew import Phones
 from bed_server import BIN, Server
 
 QUIET = dict.fromkeys(("member_welcome", "member_join", "member_leave", "member_alone", "moh"), "")
-PROFILE = {"default": {**QUIET, "sample_rate": 48000, "codecs": ["opus", "g722"], "cng": {"enable": False}}}
-TONES = {"gus": 433, "oli": 1013, "lin": 1709, "xen": 2503}
-CODECS = {"gus": "G722/8000", "oli": "opus/48000", "lin": "opus/48000", "xen": "opus/48000"}
+PROFILE = {
+    "default": {**QUIET, "sample_rate": 48000, "codecs": ["opus", "g722", "l16/16000"], "cng": {"enable": False}}
+}
+TONES = {"gus": 433, "oli": 1013, "lin": 1709, "xen": 2503, "lou": 3203}
+CODECS = {"gus": "G722/8000", "oli": "opus/48000", "lin": "opus/48000", "xen": "opus/48000", "lou": "L16/16000"}
 SENT = -18.0  # dBFS RMS of every tone
 
 
@@ -46,10 +48,11 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
 
 
 def converse(server: Server, phones: Phones, folder: Path) -> Heard:
-    """All four are there for some seconds; the last of these are kept."""
+    """All five are there for some seconds; the last of these are kept."""
     everybody = {
         "gus": phones.baresip("gus", tone=TONES["gus"], rate=16000, codecs="G722/16000/1"),
         "oli": phones.baresip("oli", tone=TONES["oli"], rate=48000, codecs="opus/48000/2", config="opus_stereo no\n"),
+        "lou": phones.baresip("lou", tone=TONES["lou"], rate=16000, codecs="L16/16000/1"),
         "lin": phones.linphone("lin", tone=TONES["lin"], rate=48000),
     }
     for phone in everybody.values():
@@ -58,7 +61,7 @@ def converse(server: Server, phones: Phones, folder: Path) -> Heard:
     words = ("--from", "xen", "--codec", "opus", "--ptime", "40", "--duration", "6s", "--record", str(record))
     command = [str(BIN / "xconf"), "phone", server.uri("3000"), "--tone", str(TONES["xen"]), *words]
     xen = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    server.wait_members("3000", 4)
+    server.wait_members("3000", 5)
     start = time.monotonic() + 2
     time.sleep(5)
     members, counters = server.members("3000"), server.data("counters")
