@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -102,6 +103,8 @@ class Cluster(Section, frozen=True):
             return
         if self.payload == "opus":
             self._check_opus()
+        if self.bus is not None and importlib.util.find_spec("pika") is None:
+            raise ValueError("bus needs the package pika; install it: pip install 'xconf[cluster]'")
         if self.secret is None:
             raise ValueError("secret is missing; give all nodes the same one: secret: !file cluster.key")
         if self.mode == "unicast":

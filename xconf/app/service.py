@@ -27,6 +27,7 @@ from xconf.app.history.service import History
 from xconf.app.invite_settings import Invite
 from xconf.app.logs import take_logging
 from xconf.app.memory import Collector
+from xconf.app.nodes import make_nodes, steered
 from xconf.app.options import Options
 from xconf.app.problems import ConfigError
 from xconf.app.recordings import RecordingFiles
@@ -46,7 +47,7 @@ from xconf.calls.outbound import Outbound
 from xconf.calls.outbound_list import Invitations
 from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
-from xconf.conference.dispatch import Result, final, in_turns
+from xconf.conference.dispatch import Result, final
 from xconf.conference.events import TrunkChanged
 from xconf.conference.later import Later
 from xconf.conference.library import Library
@@ -122,6 +123,8 @@ class Server(MultiService):
         self.tunnel = make_tunnel(reactor, settings)
         if self.tunnel is not None:
             self.conferences.link_by(self.tunnel.conferences.open)
+        self.nodes = make_nodes(reactor, settings, self.tunnel, self.conferences, self.busy)
+        self.steer = steered(self.nodes, self.conferences)
         self.recordings = make_recordings(reactor, configuration)
         if self.recordings is not None:
             self.conferences.recorder = self.recordings
@@ -135,6 +138,7 @@ class Server(MultiService):
             self.media,
             self.sip,
             self.tunnel,
+            self.nodes,
             self.control,
             self.sound_threads,
             self.history,
@@ -160,7 +164,7 @@ class Server(MultiService):
         return self._in_turns(command)
 
     def _in_turns(self, command: str | Sequence[str]) -> Turns[Result | defer.Deferred[Result]]:
-        result = yield from in_turns(self.conferences, command)
+        result = yield from self.steer(command)
         return result if result.later is None else at_last(result.later)
 
     # Start and stop
@@ -239,12 +243,21 @@ class Server(MultiService):
         self.invitations.adopt(invite.limits, invite.usual, invite.lists)
         if self.tunnel is not None and fresh.settings.cluster.secrets:
             self.tunnel.adopt(fresh.settings.cluster.secrets)
+        if self.nodes is not None and fresh.settings.cluster.secrets:
+            self.nodes.adopt(fresh.settings.cluster.secrets)
         if fresh.contexts is not None:
             self._certificates.adopt(fresh.contexts)
         self.security.verify = verification(fresh.settings.sip.tls)
         return "reloaded" + (f"; only a restart changes {', '.join(restart)}" if restart else "")
 
     # What the server commands want
+
+    def busy(self) -> tuple[int, float, bool]:
+        """Calls that are up or being set up, ms by which 99 % of the last ticks came at most late, whether it is drained."""
+        clock = self.media.clock
+        late = clock.lateness[: min(clock.ticks, len(clock.lateness))]
+        lateness = float(np.percentile(late, 99)) * 1000 if late.size else 0.0
+        return len(self.calls), lateness, self.drain.active
 
     def status(self) -> Status:
         clock, totals = self.media.clock, self.conferences.totals
@@ -285,6 +298,7 @@ class Server(MultiService):
             "media.truncated": engine.ports.truncated,
             "media.unsent": engine.ports.unsent,
             **{f"tunnel.{name}": count for name, count in (self.tunnel.counters() if self.tunnel else {}).items()},
+            **{f"nodes.{name}": count for name, count in (self.nodes.counters() if self.nodes else {}).items()},
             **{f"history.{name}": count for name, count in (self.history.counters() if self.history else {}).items()},
             **{f"webhook.{name}": count for name, count in (self.webhook.counters if self.webhook else {}).items()},
         }

@@ -30,7 +30,15 @@ def nodes_command(census: Census, load: Callable[[], Load]) -> Command:
 def _own(census: Census, load: Load, node: Conferences) -> Row:
     totals = node.totals
     numbers = {"conferences": totals.conferences, "members": totals.members, "speakers": totals.speakers}
-    return {"node": census.node, "state": "this one", **_busy(load), **numbers, "heard": 0.0, "losses": 0, "octets": 0}
+    return {
+        "node": census.node,
+        "state": "draining" if load.draining else "this one",
+        **_busy(load),
+        **numbers,
+        "heard": 0.0,
+        "losses": 0,
+        "octets": 0,
+    }
 
 
 def _row(other: Node, now: float) -> Row:

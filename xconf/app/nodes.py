@@ -1,0 +1,155 @@
+"""The other nodes: what the tunnel and the broker say of them, joined to this node's conferences and commands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import MultiService
+from twisted.internet.task import LoopingCall
+
+from xconf.app.settings import Settings
+from xconf.cluster.bus.desk import Desk
+from xconf.cluster.bus.post import Correspondent, Post
+from xconf.cluster.bus.steering import Steering
+from xconf.cluster.census import LOOK_EVERY, Census
+from xconf.cluster.frame import Kind
+from xconf.cluster.node_command import nodes_command
+from xconf.cluster.service import TunnelService
+from xconf.cluster.status import Load
+from xconf.conference.dispatch import Result, in_turns
+from xconf.conference.events import Error
+from xconf.conference.registry import Conferences
+from xconf.conference.turns import Turns
+
+CPU_OVER = 1.0  # s over which the processor's use is told
+
+
+class Nodes(MultiService):
+    """busy: calls that are up or being set up, ms by which 99 % of the last ticks came at most late, whether it is drained."""
+
+    name = "nodes"
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        tunnel: TunnelService,
+        conferences: Conferences,
+        busy: Callable[[], tuple[int, float, bool]],
+    ) -> None:
+        super().__init__()
+        self._conferences = conferences
+        self._tunnel = tunnel
+        self._busy = busy
+        self._most_calls = settings.sip.limits.calls
+        self._cpu = Processor()
+        self.census = Census(settings.node.name, conferences, self._send, self.load, self._gone)
+        self.post = Post(settings.node.name, tunnel.tunnel.epoch, settings.cluster.secrets, self._known)
+        self.rabbit = self._make_rabbit(reactor, settings)
+        self.desk = Desk(conferences, self.post, self.rabbit) if self.rabbit is not None else None
+        self._steering = Steering(conferences, self.census, self.desk)
+        self.run = self._steering.run
+        self._looking = LoopingCall(self._look)
+        self._looking.clock = reactor
+        tunnel.on_appeared.append(self.census.appeared)
+        tunnel.subscribe(Kind.STATUS, self.census.said)
+        conferences.commands.add([nodes_command(self.census, self.load)])
+
+    def _make_rabbit(self, reactor: Any, settings: Settings) -> Any:
+        """What it needs of AMQP is loaded only where there is one."""
+        bus = settings.cluster.bus
+        if bus is None:
+            return None
+        from xconf.cluster.bus.transport import Rabbit
+
+        rabbit = Rabbit(reactor, bus.text, settings.node.name, lambda letter: self._letter(letter), self._tell)
+        rabbit.setServiceParent(self)
+        return rabbit
+
+    def adopt(self, secrets: Sequence[bytes]) -> None:
+        """Other secrets, from now on."""
+        self.post.adopt(secrets)
+
+    def load(self) -> Load:
+        """How busy this node is."""
+        calls, late, draining = self._busy()
+        inside = sum(len(one.members) + len(one.waiting) + len(one.leaving) for one in self._conferences)
+        return Load(calls, self._most_calls, late, self._cpu.percent, max(0, calls - inside), draining)
+
+    def counters(self) -> dict[str, int]:
+        """What was counted since the start."""
+        counts = {f"status_{reason.replace(' ', '_')}": count for reason, count in self.census.table.dropped.items()}
+        if self.rabbit is not None:
+            counts |= {f"bus_{name}": count for name, count in self.rabbit.counters.items()}
+        return counts | {f"bus_dropped_{reason}": count for reason, count in self.post.dropped.items()}
+
+    def startService(self) -> None:
+        super().startService()
+        self._looking.start(LOOK_EVERY)
+
+    def stopService(self) -> Any:
+        if self._looking.running:
+            self._looking.stop()
+            self.census.stop()
+        return super().stopService()
+
+    def _look(self) -> None:
+        self.census.wake({name: peer.last for name, peer in self._tunnel.tunnel.peers.items()})
+
+    def _send(self, body: bytes) -> None:
+        self._tunnel.send(Kind.STATUS, body)
+
+    def _gone(self, node: str) -> None:
+        self._tunnel.conferences.restarted(node)  # nothing of it is heard any more
+        if self.desk is not None:
+            self.desk.gone(node)
+
+    def _letter(self, letter: bytes) -> None:
+        if self.desk is not None:
+            self.desk.letter(letter)
+
+    def _known(self, name: str) -> Correspondent | None:
+        peer = self._tunnel.tunnel.peers.get(name)
+        return None if peer is None else Correspondent(peer.epoch, peer.keys)
+
+    def _tell(self, line: str) -> None:
+        self._conferences.events.publish(Error, conference="", part="bus", error=line)
+
+
+class Processor:
+    """How much of a core this process uses."""
+
+    def __init__(self) -> None:
+        self._since, self._used = time.monotonic(), time.process_time()
+        self._percent = 0.0
+
+    @property
+    def percent(self) -> float:
+        """Over the last second or so."""
+        now = time.monotonic()
+        if now - self._since >= CPU_OVER:
+            used = time.process_time()
+            self._percent = 100 * (used - self._used) / (now - self._since)
+            self._since, self._used = now, used
+        return self._percent
+
+
+def make_nodes(
+    reactor: Any,
+    settings: Settings,
+    tunnel: TunnelService | None,
+    conferences: Conferences,
+    busy: Callable[[], tuple[int, float, bool]],
+) -> Nodes | None:
+    """None where there is no cluster."""
+    return None if tunnel is None else Nodes(reactor, settings, tunnel, conferences, busy)
+
+
+Run = Callable[[str | Sequence[str]], Turns[Result]]
+
+
+def steered(nodes: Nodes | None, conferences: Conferences) -> Run:
+    """What runs commands: on this node, or on all."""
+    return nodes.run if nodes is not None else lambda command: in_turns(conferences, command)
