@@ -95,11 +95,11 @@ class Receiver:
         self.last[leg[known]] = tick
         audio = known & (head.payload_type == self.payload_type[leg])
         events: list[EventPacket] = []
+        noise = np.zeros(len(leg), bool)
         if not audio.all():
             event = known & (head.payload_type == self.event_type[leg])
-            # Comfort noise (RFC 3389) is what we make of silence anyhow.
-            other = known & ~audio & ~event & (head.payload_type != COMFORT_NOISE)
-            self.counters["other_payload_type"] += int(other.sum())
+            noise = known & (head.payload_type == COMFORT_NOISE) & (head.payload_length > 0)
+            self.counters["other_payload_type"] += int((known & ~audio & ~event & ~noise).sum())
             events = self._events(batch, head, leg, event.nonzero()[0])
         known &= self.voice[leg] >= 0
         self._note_sources(head, leg, (audio & known).nonzero()[0])
@@ -107,6 +107,7 @@ class Receiver:
         sound = (audio & known).nonzero()[0]
         self._note(head, leg, known.nonzero()[0], sound, batch, tick)
         self._store(batch, head, leg, sound)
+        self._rest(batch, head, leg, (noise & known).nonzero()[0])
         return events, new
 
     def _find_strays(self, batch: Batch, head: Headers, leg: Ints, latch: Callable[[int, int], int | None]) -> None:
@@ -179,6 +180,14 @@ class Receiver:
                 start, length = value >> 16 & 0xFFFF, value & 0xFFFF
                 payload = batch.data[alike, start : start + length]
                 kind.store(self.voice[leg[alike]], head.timestamp[alike].astype(np.int64), payload, batch.age[alike])
+
+    def _rest(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
+        """Packets of comfort noise: their voices pause."""
+        number = self.kind[leg[rows]]
+        for each in np.unique(number).tolist():
+            kind, alike = self.kinds[each], rows[number == each]
+            if kind is not None:
+                kind.group.rest(self.voice[leg[alike]], batch.data[alike, head.payload_offset[alike]])
 
     def _store_ordered(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
         number = self.kind[leg[rows]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from xconf.media.breaks import Breaks
 from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, splice
 from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, scale
 from xconf.media.passing import LOST, Passed, Payloads
@@ -39,6 +40,7 @@ class VoiceGroup:
         self._turn = np.zeros(capacity, np.int64)
         self._tries = np.zeros(capacity, np.int64)
         self._concealed = np.full(capacity, FADE_FRAMES)
+        self._breaks = Breaks(capacity, self.jitter.frame)
         self._rate = codec_rate
         self._order: Ints | None = None
         self._payloads = Payloads(self.jitter.frame)
@@ -61,8 +63,13 @@ class VoiceGroup:
         packet = self._payloads.due(voice, self.jitter.taken(voice))
         return LOST if packet is None and self._concealed[voice] else packet
 
+    def rest(self, voices: Ints, noise: npt.NDArray[np.uint8]) -> None:
+        """They pause. noise: the first octets of their packets of comfort noise."""
+        self._breaks.tell(voices, noise)
+
     def add(self, voice: int) -> None:
         self.members.add(voice)
+        self._breaks.drop(voice)
         self.jitter.reset(voice)
         self._concealed[voice] = FADE_FRAMES
         self._order = None
@@ -83,7 +90,7 @@ class VoiceGroup:
         if not len(voices):
             return voices, np.zeros((0, 0), np.int16), np.zeros(0, bool)
         frames, there = self.jitter.take(voices)
-        self._mend(voices, frames, there, speaking)
+        self._mend(voices, frames, there, speaking, tick)
         self._shrink(voices, frames, there, tick)
         good = voices[there]
         self._recent[good, self._turn[good]] = frames[there]
@@ -91,13 +98,14 @@ class VoiceGroup:
         frames = with_channels(self._resamplers.run(voices, frames), self._channels, self._owner.channels)
         return voices, frames, self.jitter.held[voices] < IDLE
 
-    def _mend(self, voices: Ints, frames: Samples, there: Bools, speaking: Bools) -> None:
+    def _mend(self, voices: Ints, frames: Samples, there: Bools, speaking: Bools, tick: int) -> None:
         """Conceal what is missing, and blend what comes after it; in place."""
         concealed = self._concealed[voices]
         if there.all() and not concealed.any():
             return
         frames[~there] = 0
-        odd = ((concealed > 0) & there | (concealed < FADE_FRAMES) & ~there & speaking[voices]).nonzero()[0]
+        rests = self._breaks.fill(voices, frames, there, tick)
+        odd = ((concealed > 0) & there | (concealed < FADE_FRAMES) & ~there & ~rests & speaking[voices]).nonzero()[0]
         samples = frames.shape[1] // self._channels
         for at in odd[:CONCEALED_PER_TICK].tolist():
             voice, count = int(voices[at]), int(concealed[at])
@@ -110,7 +118,8 @@ class VoiceGroup:
                 frames[at] = join(before, frames[at], self._rate, self._channels)
             else:
                 frames[at] = join(np.zeros(frames.shape[1], np.float32), frames[at], self._rate, self._channels)
-        self._concealed[voices] = np.where(there, 0, np.minimum(concealed + 1, FADE_FRAMES))
+        concealed = np.where(there, 0, np.minimum(concealed + 1, FADE_FRAMES))
+        self._concealed[voices] = np.where(rests, FADE_FRAMES, concealed)
 
     def _history(self, voice: int) -> Samples:
         older = int(self._turn[voice])
