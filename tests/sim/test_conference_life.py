@@ -259,7 +259,38 @@ def test_an_operator_can_let_a_caller_in_who_has_no_pin() -> None:
     world.did(f"5000 member {ann.member.id} flags +auth")
     assert ann.hears == "welcome.wav"
     assert world.call("5000", flags="+auth", profile="pin").hears == "welcome.wav"
-    assert world.do(f"5000 member {ann.member.id} flags -auth").ok is False
+
+
+def test_a_member_can_be_asked_for_its_pin_anew() -> None:
+    world = World()
+    ann, bob = world.call("5000", profile="pin"), world.call("5000", flags="+auth", profile="pin")
+    ann.press("456#")
+    world.wait(6)
+    assert ann.hears == "mix" and ann.leg.is_heard
+    world.did(f"5000 member {ann.member.id} flags -auth")
+    assert ann.hears == "enter-pin.wav"
+    assert not ann.leg.is_heard and not world.call("5000", profile="pin").leg.is_heard
+    ann.press("999#")
+    world.wait(5)
+    ann.press("456#")
+    assert ann.hears == "mix" and ann.leg.is_heard
+    assert "auth" in world.did(f"5000 member {ann.member.id} flags").split()
+    world.did(f"5000 member {ann.member.id} flags -auth")
+    world.did(f"5000 member {ann.member.id} flags +auth")
+    assert ann.hears == "mix", "an operator can do without"
+    world.did(f"5000 member {ann.member.id} flags -auth")
+    world.wait(100)
+    assert ann.ended == "wrong PIN"
+    assert bob.hears != "mix", "who is left is alone"
+
+
+def test_where_no_pin_is_asked_for_the_flag_alone_is_taken() -> None:
+    world = World()
+    ann = world.settled(flags="+speaker +auth")
+    world.settled()
+    world.did(f"3000 member {ann.member.id} flags -auth")
+    assert ann.hears == "mix" and ann.leg.is_heard
+    assert "auth" not in world.did(f"3000 member {ann.member.id} flags").split()
 
 
 def test_no_digit_of_a_pin_is_told_to_anybody() -> None:

@@ -48,6 +48,7 @@ from xconf.calls.outbound_list import Invitations
 from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
 from xconf.conference.dispatch import Result, final
+from xconf.conference.elsewhere import Alone
 from xconf.conference.events import TrunkChanged
 from xconf.conference.later import Later
 from xconf.conference.library import Library
@@ -368,7 +369,9 @@ def make_conferences(reactor: Any, engine: Engine, configuration: Configuration,
     """No more than the engine has room for, with a call in each."""
     limit = min(MOST, configuration.settings.sip.limits.calls + SPARE)
     its = configuration
-    return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time)
+    conferences = Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time)
+    conferences.elsewhere = Alone(its.settings.node.name)
+    return conferences
 
 
 def make_history(reactor: Any, configuration: Configuration, stream: Stream) -> History | None:

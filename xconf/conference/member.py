@@ -91,12 +91,19 @@ class Member:
         """The call is up: ask for the PIN, or go in."""
         self.leg.on_digit = self.digit
         self.leg.on_talk = self._talk
-        profile = self.conference.profile
-        if not profile.pin_auth or self.settings.auth:
+        if not self.conference.profile.pin_auth or self.settings.auth:
             self._enter()
-            return
-        pins = {profile.admin_pin: "admin", profile.user_pin: "user"}
+        else:
+            self._ask_pin()
+
+    def _ask_pin(self) -> None:
+        pins = {self.conference.profile.admin_pin: "admin", self.conference.profile.user_pin: "user"}
         self._open_menu({pin: role for pin, role in pins.items() if pin}, TRIES)
+
+    @property
+    def _hears(self) -> bool:
+        """It is in the conference, and not shut out until it has given its PIN anew."""
+        return self.stage is Stage.IN and self.leg.mix is not None
 
     def _open_menu(self, pins: Mapping[str, str], tries: int) -> None:
         conference = self.conference
@@ -108,7 +115,7 @@ class Member:
             tries,
             self._pin_result,
             self._pin_failed,
-            optional=self.stage is Stage.IN,
+            optional=self._hears,
         )
 
     def _pin_failed(self, attempt: int) -> None:
@@ -117,11 +124,15 @@ class Member:
 
     def _pin_result(self, role: str | None) -> None:
         self._menu = None
-        if self.stage is Stage.IN:
+        if self._hears:
             if role == "admin":
                 self.set_flag("admin", True)
         elif role is None:
             self.leave(Reason.WRONG_PIN)
+        elif self.stage is Stage.IN:
+            self._set_auth(True)
+            if role == "admin":
+                self.set_flag("admin", True)
         else:
             self.settings.auth = True
             if role == "admin":
@@ -195,9 +206,7 @@ class Member:
         self.call.hangup(reason)
 
     def _free(self) -> None:
-        if self._menu is not None:
-            self._menu.close()
-            self._menu = None
+        self._close_menu()
         self._collector.close()
         self._talk(False)
         self.stop_playback()
@@ -294,16 +303,30 @@ class Member:
             self.announce(name, said if on else f"un{said}")
 
     def _set_auth(self, on: bool) -> None:
-        """Let a caller in who is in the PIN menu."""
-        if not on:
-            raise CommandError("auth cannot be taken from a member; kick it instead")
-        if self.settings.auth:
+        """Let a caller in who is in the PIN menu; or, where PINs are asked for, ask a member for it anew: until it has given it
+        it is not heard and hears nothing.
+        """
+        if self.settings.auth is on:
             return
-        self.settings.auth = True
-        self.publish(events.MemberFlagChanged, flag="auth", on=True)
-        if self.stage is Stage.WAITING and self._menu is not None:
+        self.settings.auth = on
+        self.publish(events.MemberFlagChanged, flag="auth", on=on)
+        if on and not self._hears:
+            self._close_menu()
+            if self.stage is Stage.IN:
+                self.leg.attach(self.conference.mix)
+            elif self.stage is Stage.WAITING:
+                self._enter()
+        elif self._hears and not on and self.conference.profile.pin_auth:
+            self._close_menu()
+            self._talk(False)
+            self.stop_playback()
+            self.leg.attach(None)
+            self._ask_pin()
+
+    def _close_menu(self) -> None:
+        if self._menu is not None:
             self._menu.close()
-            self._pin_result("user")
+            self._menu = None
 
     def hush(self) -> None:
         """The conference ends: it says no more, and hears what all hear."""
