@@ -174,6 +174,18 @@ def comings_and_goings(server: Server, phones: Phones) -> Scene:
     return scene.end("stays", "third")
 
 
+def announced(server: Server, phones: Phones) -> Scene:
+    scene = Scene({name: phones.baresip(name) for name in ("present", "witness", "comer")})
+    scene["present"].dial(server.uri("3015"))
+    scene["witness"].dial(server.uri("3015"))
+    time.sleep(5)
+    for change in ("announce_names on", "announce_count on"):
+        server.ctl(f"3015 set {change}")
+    scene["comer"].dial(server.uri("3015"))
+    time.sleep(8)
+    return scene.end("present", "witness", "comer")
+
+
 PARTS = {
     "alone": alone,
     "right pins": right_pins,
@@ -184,6 +196,7 @@ PARTS = {
     "flags": flags,
     "playback": playback,
     "comings and goings": comings_and_goings,
+    "announced": announced,
 }
 
 
@@ -273,3 +286,11 @@ def test_joining_and_leaving_are_heard(stage: Stage) -> None:
     assert loudest(660, "joined") > -40
     assert loudest(440, "left") > -40
     assert loudest(440, "joined") < -45
+
+
+def test_who_comes_is_told_by_name_and_number_once_that_is_set(stage: Stage, prompt: Prompt) -> None:
+    phone = stage.played("announced")["present"]
+    named = heard(phone, prompt("has-joined"), since=5)
+    counted = heard(phone, prompt("digits/3"), since=named)
+    assert named < counted < heard(phone, prompt("members"), since=counted) < counted + 2
+    assert hears(phone.recording().between(0, 5), prompt("has-joined")) is None
