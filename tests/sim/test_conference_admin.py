@@ -6,7 +6,7 @@ import pytest
 from conference_world import PROMPT, FakeCall, World
 
 from xconf.conference import events
-from xconf.conference.member import GUESSES
+from xconf.conference.door import GUESSES
 
 KEYS = {"default": {"1": "admin", "2": "mute"}}
 

@@ -15,10 +15,10 @@ from xconf.conference.commands import Reply
 from xconf.conference.controls import DIGITS, Action, Controls
 from xconf.conference.deck import Deck
 from xconf.conference.digits import Collector
+from xconf.conference.door import Door
 from xconf.conference.errors import CommandError
 from xconf.conference.interfaces import Call, Timer
-from xconf.conference.naming import NameMenu, SpokenName
-from xconf.conference.pin import PinMenu
+from xconf.conference.naming import SpokenName
 from xconf.conference.profile import Profile
 from xconf.conference.settings import Settings
 from xconf.media.sources import Recorded, SoundError
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRIES = 3
-GUESSES = 9  # wrong PINs in one call: whoever wants to try them all has to call again and again
 HEARD_OUT = 0.25  # s from the end of the last prompt to the BYE: so long it may be on its way and in the phone's buffer
 LONGEST_GOODBYE = 15.0  # s from the last prompt's beginning to the end of the call, whatever happens to the sound
 LONGEST_CALLER = 80
@@ -79,10 +77,7 @@ class Member:
         )
         self._collector = Collector(conference.clock, self._controls(), conference.profile.digit_timeout, self._run)
         self.spoken_name: SpokenName | None = None
-        self._asked = False  # for its name
-        self._menu: PinMenu | NameMenu | None = None
-        self._guesses = GUESSES  # wrong PINs that it may still try
-        self._hash_until = 0.0  # a # until then still belongs to the PIN
+        self._door = Door()
         self._goodbye: Timer | None = None
 
     # Its life
@@ -92,39 +87,18 @@ class Member:
         self.leg.on_digit = self.digit
         self.leg.on_talk = self._talk
         if not self.conference.profile.pin_auth or self.settings.auth:
-            self._enter()
+            self.enter()
         else:
-            self._ask_pin()
-
-    def _ask_pin(self) -> None:
-        pins = {self.conference.profile.admin_pin: "admin", self.conference.profile.user_pin: "user"}
-        self._open_menu({pin: role for pin, role in pins.items() if pin}, TRIES)
+            self._door.ask_pin(self)
 
     @property
-    def _hears(self) -> bool:
+    def hears(self) -> bool:
         """It is in the conference, and not shut out until it has given its PIN anew."""
         return self.stage is Stage.IN and self.leg.mix is not None
 
-    def _open_menu(self, pins: Mapping[str, str], tries: int) -> None:
-        conference = self.conference
-        self._menu = PinMenu(
-            conference.clock,
-            self.announcer,
-            conference.profile,
-            pins,
-            tries,
-            self._pin_result,
-            self._pin_failed,
-            optional=self._hears,
-        )
-
-    def _pin_failed(self, attempt: int) -> None:
-        self._guesses -= 1
-        self.publish(events.PinFailed, attempt=attempt)
-
-    def _pin_result(self, role: str | None) -> None:
-        self._menu = None
-        if self._hears:
+    def answered(self, role: str | None) -> None:
+        """It gave a PIN, of an `admin` or a `user`; None: it knows none."""
+        if self.hears:
             if role == "admin":
                 self.set_flag("admin", True)
         elif role is None:
@@ -138,15 +112,14 @@ class Member:
             if role == "admin":
                 self.settings.admin = True
                 self._collector.use(self._controls())
-            self._enter()
+            self.enter()
 
-    def _enter(self) -> None:
+    def enter(self) -> None:
+        """Who may come in does, once he has said his name where that is asked for."""
         if self.conference.locked and not self.settings.admin:
             self.depart(Reason.LOCKED, "member_barred")
             return
-        if not self._asked and self.settings.speaker and self.conference.asks_names:
-            self._asked = True
-            self._menu = NameMenu(self.conference, self.leg, self.announcer, self._named)
+        if self._door.ask_name(self):
             return
         self.stage = Stage.IN
         self.admitted = True
@@ -157,11 +130,6 @@ class Member:
         self.leg.attach(self.conference.mix)
         self.announce("welcome", "welcome")
         self.conference.admit(self)
-
-    def _named(self, name: SpokenName | None) -> None:
-        self._menu = None
-        self.spoken_name = name
-        self._enter()
 
     def depart(self, reason: str, prompt: str) -> None:
         """Out of the conference now; the call ends after the prompt (a key of the profile's)."""
@@ -206,7 +174,7 @@ class Member:
         self.call.hangup(reason)
 
     def _free(self) -> None:
-        self._close_menu()
+        self._door.close()
         self._collector.close()
         self._talk(False)
         self.stop_playback()
@@ -219,16 +187,7 @@ class Member:
         """A key was pressed, however that was told."""
         if digit not in DIGITS or self.stage not in (Stage.WAITING, Stage.IN):
             return
-        now = self.conference.clock.seconds()
-        if isinstance(self._menu, PinMenu):
-            self._hash_until = 0.0 if digit == "#" else now + self.conference.profile.digit_timeout
-            self._menu.digit(digit)
-            return
-        rest_of_pin = digit == "#" and now < self._hash_until
-        self._hash_until = 0.0
-        if self._menu is not None and not rest_of_pin:
-            self._menu.digit(digit)
-        elif not rest_of_pin:
+        if not self._door.takes(self, digit):
             self.publish(events.DigitPressed, digit=digit)
             self._collector.feed(digit)
 
@@ -310,23 +269,18 @@ class Member:
             return
         self.settings.auth = on
         self.publish(events.MemberFlagChanged, flag="auth", on=on)
-        if on and not self._hears:
-            self._close_menu()
+        if on and not self.hears:
+            self._door.close()
             if self.stage is Stage.IN:
                 self.leg.attach(self.conference.mix)
             elif self.stage is Stage.WAITING:
-                self._enter()
-        elif self._hears and not on and self.conference.profile.pin_auth:
-            self._close_menu()
+                self.enter()
+        elif self.hears and not on and self.conference.profile.pin_auth:
+            self._door.close()
             self._talk(False)
             self.stop_playback()
             self.leg.attach(None)
-            self._ask_pin()
-
-    def _close_menu(self) -> None:
-        if self._menu is not None:
-            self._menu.close()
-            self._menu = None
+            self._door.ask_pin(self)
 
     def hush(self) -> None:
         """The conference ends: it says no more, and hears what all hear."""
@@ -355,13 +309,7 @@ class Member:
     def ask_admin_pin(self) -> None:
         """Ask the member for the admin PIN; with it, it becomes an admin. Raises CommandError."""
         self.require_in()
-        pin = self.conference.profile.admin_pin
-        if pin is None:
-            raise CommandError("the conference has no admin PIN")
-        if self._guesses <= 0:
-            raise CommandError(f"{GUESSES} wrong PINs were tried already")
-        if self._menu is None and not self.settings.admin:
-            self._open_menu({pin: "admin"}, min(TRIES, self._guesses))
+        self._door.ask_admin_pin(self)
 
     def require_in(self) -> None:
         """Raises CommandError when it is not in the conference (yet, or any more)."""
