@@ -326,7 +326,7 @@ BREAK: dict[str, tuple[type, str]] = {
     "media": (Leg, "set_media"),
     "join": (Conference, "join"),
     "member": (Member, "start"),
-    "entering": (Member, "_enter"),
+    "entering": (Member, "enter"),
 }
 
 

@@ -56,3 +56,9 @@ def test_what_there_is_is_on_the_page(kind: str) -> None:
     there = {"keys of profiles": set(KINDS), "flags": {*CONFERENCE_FLAGS, *MEMBER_FLAGS}, "commands": commands()}
     missing = sorted(there[kind] - named())
     assert not missing, f"docs/features.md has no row for {', '.join(missing)}: add one, with the test that proves it"
+
+
+def test_every_command_is_told_to_those_who_steer_from_programs() -> None:
+    code = re.findall(r"`([^`\n]+)`", (ROOT / "docs" / "integrator.md").read_text())
+    missing = sorted(commands() - {word for text in code for word in re.findall(r"[\w.-]+", text)})
+    assert not missing, f"docs/integrator.md does not tell of {', '.join(missing)}"
