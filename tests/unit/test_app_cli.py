@@ -32,7 +32,7 @@ def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> N
     assert cli.main(["cll", "list"]) == 2
     assert capsys.readouterr() == (
         "",
-        "xconf: there is no command cll; there are check-config, ctl, completion, phone, load (xconf --help)\n",
+        "xconf: there is no command cll; there are check-config, ctl, cluster-init, completion, phone, load (xconf --help)\n",
     )
 
 

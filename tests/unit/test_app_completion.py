@@ -27,7 +27,7 @@ def offered(world: World, *words: str) -> list[str]:
 
 def test_commands_conferences_and_members_are_offered(world: World) -> None:
     (member,) = world.node.get("3000").members  # type: ignore[union-attr]
-    assert offered(world, "c") == ["check-config", "completion", "ctl"]
+    assert offered(world, "c") == ["check-config", "cluster-init", "completion", "ctl"]
     assert offered(world, "ctl", "30") == ["3000"]
     assert "list" in offered(world, "ctl", "")
     assert "term" in offered(world, "ctl", "3000", "t")

@@ -1,4 +1,4 @@
-"""The console program: `xconf check-config`, `xconf ctl`, `xconf phone`, `xconf load`."""
+"""The console program: `xconf check-config`, `xconf ctl`, `xconf phone`, `xconf load`, `xconf cluster-init`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ usage: xconf COMMAND …
   ctl WORDS…          ask or tell the running server something; without words, a prompt
   phone SIP-URI       a small telephone, for trying things
   load SIP-URI        many calls at once, and how they fared
+  cluster-init N      write what a main node and N visitor nodes are started with
   completion SHELL    what the Tab key offers: eval "$(xconf completion bash)", or zsh
   COMMAND --help      more of one command
 
@@ -113,6 +114,11 @@ def load(arguments: Sequence[str]) -> int:
     return command(arguments)
 
 
+def cluster_init(arguments: Sequence[str]) -> int:
+    command: Callable[[Sequence[str]], int] = importlib.import_module("xconf.app.cluster_init").main
+    return command(arguments)
+
+
 def completion(arguments: Sequence[str]) -> int:
     from xconf.app.completion import SCRIPTS, candidates
 
@@ -141,6 +147,7 @@ def _asked(command: str) -> Any:
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "check-config": check_config,
     "ctl": ctl,
+    "cluster-init": cluster_init,
     "completion": completion,
     "phone": phone,
     "load": load,
