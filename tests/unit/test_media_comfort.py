@@ -13,6 +13,8 @@ from xconf.media.catalogue import with_noise
 from xconf.media.codecs import PCMU
 from xconf.media.levels import noise_level
 from xconf.media.pauses import AFTER, EVERY
+from xconf.media.sources import Clip
+from xconf.media.tones import tone
 
 COMFORT = with_noise(PCMU)
 
@@ -96,3 +98,35 @@ def test_comfort_noise_from_a_telephone_is_no_loss_and_no_sound(room: Room) -> N
 @pytest.mark.parametrize(("mean", "octet"), [(0.0, 127), (26144.0, 0), (120.0, 47), (1.0, 88)])
 def test_the_level_is_in_dbov(mean: float, octet: int) -> None:
     assert noise_level(np.array([mean], np.float32)).tolist() == [octet]
+
+
+def test_before_a_pause_and_during_a_prompt_to_another_the_noise_is_sent_as_sound(room: Room) -> None:
+    room.mix.comfort_noise = 120
+    ann, bob, cyd = room.phone(), room.phone(speaker=False, codec=COMFORT), room.phone(speaker=False, codec=COMFORT)
+    room.talk({ann: 500.0}, 20)
+    ann.leg.mute = True
+    room.quiet(1)
+    bob.packets.clear()
+    room.quiet(AFTER - 1)
+    assert np.abs(bob.heard()).mean() == pytest.approx(120, rel=0.15)
+    room.quiet(50)
+    bob.packets.clear()
+    cyd.leg.play(Clip(tone([900.0], 0.5, 8000), 8000))
+    room.quiet(20)
+    bob.packets = [packet for packet in bob.packets if packet[1] & 127 == 0]
+    assert len(bob.packets) >= 18
+    assert np.abs(bob.heard()).mean() == pytest.approx(120, rel=0.15)
+
+
+@pytest.mark.parametrize("ptime", [10, 30, 60])
+def test_no_word_is_cut_off_in_packets_of_other_lengths(room: Room, ptime: int) -> None:
+    ann, bob = room.phone(), room.phone(speaker=False, codec=COMFORT, ptime=ptime)
+    room.quiet(60)
+    bob.packets.clear()
+    room.talk({ann: 500.0}, 50)
+    ann.leg.mute = True
+    room.quiet(100)
+    bob.packets = [packet for packet in bob.packets if packet[1] & 127 == 0]
+    assert int((np.abs(bob.heard()) > 4000).sum()) == pytest.approx(
+        47 * 160 * 2 / 3, rel=0.06
+    )  # the last ones were muted on their way

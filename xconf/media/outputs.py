@@ -107,6 +107,7 @@ class Bank:
         self._source = np.zeros(capacity, np.int64)
         self._timeline = np.zeros(capacity, np.int64)
         self._payload_type = np.zeros(capacity, np.uint8)
+        self._loud = np.zeros(capacity, bool)  # more than comfort noise, in the last tick or since the packet began
         self._gain = np.ones(capacity, np.float32)
         self._rows_by_key: dict[Key, int] = {}
         self._users: dict[int, tuple[Key, int]] = {}  # row -> its key, how many legs hear it
@@ -131,7 +132,7 @@ class Bank:
         if row is None:
             row = self._rows_by_key[key] = self._take()
             self._source[row], self._timeline[row], self._gain[row] = source, timeline, step_gain(gain)
-            self._payload_type[row] = payload_type
+            self._payload_type[row], self._loud[row] = payload_type, False
             width = self._packets.shape[2]
             for part, address in enumerate(self._packet_addresses):
                 self._packets[part, row, 0:2] = _VERSION, payload_type
@@ -214,8 +215,11 @@ class Bank:
         if not len(rows):
             return ()
         frames = scale(self._plane.pcm[self._source[rows]], self._gain[rows])
-        if self._pauses is not None:
-            frames[self._plane.quiet[self._source[rows]]] = 0
+        loud = ~self._plane.quiet[self._source[rows]] & frames.any(axis=1) if self._pauses is not None else None
+        if loud is not None and self._comforts:
+            self._loud[rows] |= loud
+        elif loud is not None:
+            frames[~loud] = 0
         frames = self._resamplers.run(rows, with_channels(frames, self._plane.channels, self.codec.channels))
         number = self._pace.first(tick)
         beats: list[Beat] = []
@@ -226,11 +230,14 @@ class Bank:
                 beats.append(self._beats[part])
             else:
                 beats += [self._beat_of(line, part) for line in self._fill_some(self._pauses, rows, sound, place)]
+        if loud is not None and self._pace.due(tick):
+            self._loud[rows] = loud
         return beats
 
     def _fill_some(self, pauses: Pauses, rows: Ints, sound: Samples, place: _Place) -> set[int]:
         """Packets of the time lines that have something to say; returns these."""
-        silent: npt.NDArray[np.bool_] = np.logical_not(sound.any(axis=1))
+        # Comfort noise is sent as sound while the time line does not pause.
+        silent: npt.NDArray[np.bool_] = np.logical_not(self._loud[rows] if self._comforts else sound.any(axis=1))
         sent, first, noise = pauses.choose(self._timeline[rows], silent)
         if not sent.any():
             return set()

@@ -153,8 +153,9 @@ class Plane:
         self._noise_level[row] = level
 
     def noise(self, rows: Ints) -> npt.NDArray[np.float32]:
-        """The comfort noise of sources, as `set_noise` has it."""
-        return self._noise_level[rows]
+        """The comfort noise that is heard of sources now, as `set_noise` has it."""
+        level: npt.NDArray[np.float32] = self._noise_level[rows] * self.quiet[rows]
+        return level
 
     def take(self) -> int:
         """A source row that its owner fills."""
