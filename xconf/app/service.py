@@ -368,10 +368,8 @@ def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None],
 def make_conferences(reactor: Any, engine: Engine, configuration: Configuration, library: Library) -> Conferences:
     """No more than the engine has room for, with a call in each."""
     limit = min(MOST, configuration.settings.sip.limits.calls + SPARE)
-    its = configuration
-    conferences = Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time)
-    conferences.elsewhere = Alone(its.settings.node.name)
-    return conferences
+    its, alone = configuration, Alone(configuration.settings.node.name)
+    return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time, alone)
 
 
 def make_history(reactor: Any, configuration: Configuration, stream: Stream) -> History | None:

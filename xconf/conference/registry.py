@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xconf.conference.commands import Table
 from xconf.conference.conference import Conference
 from xconf.conference.controls import Controls
-from xconf.conference.elsewhere import Elsewhere
+from xconf.conference.elsewhere import Alone, Elsewhere
 from xconf.conference.errors import CommandError, ConferenceError, near
 from xconf.conference.house import House
 from xconf.conference.interfaces import Call, Clock, Linker, Media
@@ -38,7 +38,7 @@ class Totals:
 
 class Conferences:
     """All conferences of a node, at most `limit`. `commands` is its table; `events` its stream, which takes the time
-    of day from `time`.
+    of day from `time`; `elsewhere`: the other nodes.
     """
 
     def __init__(
@@ -51,11 +51,14 @@ class Conferences:
         commands: Table,
         limit: int = MOST,
         time: Callable[[], float] | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.clock = clock
         self.commands = commands
         self.events = Stream(time or clock.seconds)
-        self._house = House(clock, media, library, Music(library, clock), self.events, TurnTaker(clock))
+        self._house = House(
+            clock, media, library, Music(library, clock), self.events, TurnTaker(clock), elsewhere=elsewhere or Alone()
+        )
         self._profiles = profiles
         self._controls = controls
         self._limit = limit
