@@ -7,14 +7,41 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from xconf.app.dialrules import MemberFlags
+from xconf.app.moments import Date, InviteWords, TimeOfDay, Zone
 from xconf.app.section import Name, Section
 from xconf.app.values import CallerId, NumberPattern, Origin
 from xconf.calls.outbound_list import Limits
 from xconf.calls.outbound_rules import Allowed, Target
+from xconf.calls.schedule import Planned, Times
 from xconf.calls.trunk import TrunkError
+from xconf.conference.errors import near
 from xconf.conference.invitation import Result, Wishes
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
 Retried = Literal["busy", "no-answer", "unreachable", "rejected", "not-confirmed"]
+
+
+class Appointment(Section, frozen=True):
+    """People who are called into a conference at a set time."""
+
+    conference: str
+    call: InviteWords
+    at: TimeOfDay
+    days: list[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]] = []
+    date: Date | None = None
+    timezone: Zone | None = None
+
+    def __post_init__(self) -> None:
+        if self.days and self.date:
+            raise ValueError("has days and a date; leave one of them out")
+
+    @property
+    def planned(self) -> Planned:
+        days = frozenset(DAYS.index(day) for day in self.days) if self.days else frozenset(range(7))
+        date = self.date.date if self.date else None
+        times = Times(self.at.time, days, date, self.timezone.zone if self.timezone else None)
+        return Planned(self.conference, self.call.text, self.call.request, times)
 
 
 class Invite(Section, frozen=True):
@@ -37,8 +64,15 @@ class Invite(Section, frozen=True):
     confirm: bool = False
     early: Literal["heard", "ignored"] = "ignored"
     late_offer: bool = False
+    schedule: dict[str, Appointment] = {}
 
     def __post_init__(self) -> None:
+        for name, appointment in self.schedule.items():
+            for word in appointment.call.request.targets:
+                if word.startswith("@") and word[1:] not in self.lists:
+                    raise ValueError(
+                        f"schedule.{name}: no list '{word[1:]}' in invite.lists{near(word[1:], self.lists)}"
+                    )
         for name, targets in self.lists.items():
             for text in targets:
                 try:

@@ -45,6 +45,7 @@ from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.names import Names, system_hosts, system_resolver
 from xconf.calls.outbound import Outbound
 from xconf.calls.outbound_list import Invitations
+from xconf.calls.schedule import Planned, Schedule, schedule_command
 from xconf.calls.trunk import TrunkState
 from xconf.calls.trunks import Trunks
 from xconf.conference.dispatch import Result, final
@@ -121,6 +122,7 @@ class Server(MultiService):
         self.media.engine.trusts = lambda host: self.calls.access.trusts(host)
         self.invitations = make_invitations(self, settings.invite)
         self.conferences.inviter = self.invitations
+        self.schedule = Schedule(reactor, time.time, self.invitations, self.conferences.events)
         self.tunnel = make_tunnel(reactor, settings)
         if self.tunnel is not None:
             self.conferences.link_by(self.tunnel.conferences.open)
@@ -131,6 +133,7 @@ class Server(MultiService):
             self.conferences.recorder = self.recordings
         self.history = make_history(reactor, configuration, self.conferences.events)
         configuration.commands.add([*server_commands(self), *drain_commands(self.drain)])
+        configuration.commands.add([schedule_command(self.schedule)])
         told = history_command(reactor, configuration.history)
         configuration.commands.add([event_command(self.conferences.events), told])
         self.control = ControlService(configuration.socket, self.run, reactor)
@@ -175,6 +178,7 @@ class Server(MultiService):
             super().startService()
             self.calls.start()
             self.trunks.start()
+            self.schedule.adopt(planned_of(self.configuration.settings.invite))
             self._certificates.start()
             self._collector.start()
         except (error.CannotListenError, ControlError, PortError) as fault:
@@ -199,6 +203,7 @@ class Server(MultiService):
         self._certificates.stop()
         self.trunks.stop()
         self.drain.stop()
+        self.schedule.stop()
         self.invitations.stop()
         return self.calls.shutdown().addCallback(self._stop_parts)
 
@@ -242,6 +247,7 @@ class Server(MultiService):
         self.allowed = fresh.settings.invite.allowed
         invite = fresh.settings.invite
         self.invitations.adopt(invite.limits, invite.usual, invite.lists)
+        self.schedule.adopt(planned_of(invite))
         if self.tunnel is not None and fresh.settings.cluster.secrets:
             self.tunnel.adopt(fresh.settings.cluster.secrets)
         if self.nodes is not None and fresh.settings.cluster.secrets:
@@ -327,6 +333,10 @@ def make_invitations(server: Server, invite: Invite) -> Invitations:
     """Calls that are placed from here, to whomever the configuration allows at the time."""
     parts = (server.reactor, server.calls, server.media.engine, server.sip, server.trunks, lambda: server.allowed)
     return Invitations(Outbound(*parts), server.conferences.events, invite.limits, invite.usual, invite.lists)
+
+
+def planned_of(invite: Invite) -> dict[str, Planned]:
+    return {name: appointment.planned for name, appointment in invite.schedule.items()}
 
 
 def make_engine(settings: Settings) -> Engine:
