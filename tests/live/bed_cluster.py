@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -148,6 +149,14 @@ class Phone:
         """Until its call is over, as it should be."""
         said, _ = self.process.communicate(timeout=timeout)
         assert self.process.returncode == 0, said
+
+    def began(self, above: float = 0.02) -> float:
+        """When the packet came in which the first sound begins (CLOCK_MONOTONIC)."""
+        first = int(np.flatnonzero(np.abs(self.heard()) > above)[0])
+        with self.arrivals.open() as lines:
+            packets = list(csv.DictReader(lines))
+        due = int(packets[0]["timestamp"]) + first // 160 * 160 & 0xFFFFFFFF
+        return next(float(packet["arrival"]) for packet in packets if int(packet["timestamp"]) == due)
 
     def heard(self) -> np.ndarray:
         """8 kHz, -1..1."""

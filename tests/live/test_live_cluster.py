@@ -60,6 +60,22 @@ def speak_and_listen(nodes: Cluster, seconds: float) -> None:
         nodes.call(f"{name} listens", name, "4000", seconds=seconds)
 
 
+def test_a_frame_leaves_the_other_node_soon_after_the_first_one(tmp_path: Path) -> None:
+    """At most 40 ms later, the median of some conferences, whose speakers begin at any time between two ticks."""
+    with cluster(tmp_path, "ab") as nodes:
+        ears = [
+            [nodes.call(f"{node}{number}", node, f"400{number}", seconds=12) for node in "ab"] for number in range(3)
+        ]
+        for node in nodes.nodes.values():
+            wait_for(lambda node=node: all(len(node.members(f"300{n}")) == 1 for n in range(3)), 10, "all listen")
+        for number in range(3):
+            nodes.call(f"speaker{number}", "a", f"300{number}", seconds=2, tone=433.0)
+        for phone in nodes.phones.values():
+            phone.wait()
+        later = [there.began() - here.began() for here, there in ears]
+    assert float(np.median(later)) <= 0.040, later
+
+
 @pytest.mark.parametrize("mode", ["unicast", "multicast"])
 def test_speakers_and_listeners_on_four_hosts(mode: str, hosts: Namespaces, tmp_path: Path) -> None:
     with cluster(tmp_path, "".join(HOSTS), {"mode": mode}, hosts) as nodes:
