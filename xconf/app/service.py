@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,51 +23,45 @@ from xconf.app.cluster import make_tunnel
 from xconf.app.config import Configuration, load
 from xconf.app.eventlog import log_events
 from xconf.app.history.command import history_command
-from xconf.app.history.service import History
 from xconf.app.invite_settings import Invite
 from xconf.app.logs import take_logging
 from xconf.app.memory import Collector
 from xconf.app.nodes import make_nodes, steered
 from xconf.app.options import Options
+from xconf.app.parts import (
+    make_admission,
+    make_conferences,
+    make_engine,
+    make_history,
+    make_recordings,
+    make_security,
+    make_sip,
+    make_trunks,
+    make_webhook,
+    planned_of,
+    six_of,
+)
 from xconf.app.problems import ConfigError
-from xconf.app.recordings import RecordingFiles
-from xconf.app.settings import Settings
 from xconf.app.summary import how_to_dial
 from xconf.app.trace import trace
 from xconf.app.trunks import trunks_of, verification
 from xconf.app.version import VERSION
-from xconf.app.webhook import Webhook
 from xconf.app.workers import SoundThreads
-from xconf.calls.admission import Admission, Limits
 from xconf.calls.inbound import Calls
 from xconf.calls.leaving import Drain
 from xconf.calls.media_addresses import MediaAddresses
-from xconf.calls.names import Names, system_hosts, system_resolver
 from xconf.calls.outbound import Outbound
 from xconf.calls.outbound_list import Invitations
-from xconf.calls.schedule import Planned, Schedule, schedule_command
+from xconf.calls.schedule import Schedule, schedule_command
 from xconf.calls.trunk import TrunkState
-from xconf.calls.trunks import Trunks
 from xconf.conference.dispatch import Result, final
-from xconf.conference.elsewhere import Alone
 from xconf.conference.events import TrunkChanged
 from xconf.conference.later import Later
 from xconf.conference.library import Library
-from xconf.conference.registry import MOST, Conferences
-from xconf.conference.stream import Stream
 from xconf.conference.turns import Turns
-from xconf.media.clock import TickClock
-from xconf.media.engine import Engine
 from xconf.media.service import MediaService
-from xconf.rtp.ports import MediaPorts, PortError
+from xconf.rtp.ports import PortError
 from xconf.sip.digest import Challenger
-from xconf.sip.settings import Settings as AgentSettings
-from xconf.sip.tls.files import Files
-from xconf.sip.tls.ports import Security
-from xconf.sip.tls.ports import load as load_contexts
-from xconf.sip.transport import SIPService
-
-SPARE = 100  # rows of the engine for calls that have just ended, and for conferences that wait for members
 
 log = Logger()
 
@@ -324,86 +318,7 @@ def at_last(later: Later) -> defer.Deferred[Result]:
     return result
 
 
-def six_of(settings: Settings) -> str:
-    """The address for sound over IPv6, "" for none."""
-    return settings.rtp.address6.host if settings.rtp.address6 else ""
-
-
 def make_invitations(server: Server, invite: Invite) -> Invitations:
     """Calls that are placed from here, to whomever the configuration allows at the time."""
     parts = (server.reactor, server.calls, server.media.engine, server.sip, server.trunks, lambda: server.allowed)
     return Invitations(Outbound(*parts), server.conferences.events, invite.limits, invite.usual, invite.lists)
-
-
-def planned_of(invite: Invite) -> dict[str, Planned]:
-    return {name: appointment.planned for name, appointment in invite.schedule.items()}
-
-
-def make_engine(settings: Settings) -> Engine:
-    """Media ports are opened when calls need them."""
-    numbers = settings.rtp.ports
-    ports = MediaPorts(settings.rtp.address.host, numbers.first, numbers.last, six=six_of(settings))
-    capacity = settings.sip.limits.calls + SPARE
-    return Engine(ports, capacity, np.random.default_rng(), relatch=settings.rtp.relatch)
-
-
-def make_admission(settings: Settings, clock: TickClock) -> Admission:
-    limits = settings.sip.limits
-    numbers = (limits.calls, limits.calls_per_second, limits.host_calls, limits.host_calls_per_second)
-    return Admission(Limits(*numbers), lambda: clock.overloaded)
-
-
-def make_security(configuration: Configuration) -> Security:
-    """Where the configuration says nothing of TLS, the system says whom to believe when we call."""
-    contexts = configuration.contexts or load_contexts(Files())
-    return Security(contexts, verification(configuration.settings.sip.tls))
-
-
-def make_trunks(reactor: Any, settings: Settings, sip: SIPService, changed: Callable[[TrunkState], None]) -> Trunks:
-    servers = [(server.host, server.port or 53) for server in settings.sip.nameservers]
-    trunks = Trunks(sip, Names(reactor, system_resolver(servers), system_hosts), changed)
-    trunks.adopt(trunks_of(settings))
-    return trunks
-
-
-def make_sip(reactor: Any, settings: Settings, handle: Callable[[object], None], security: Security) -> SIPService:
-    """Room for the calls that may be, and as much again for those that are refused or ending."""
-    calls = settings.sip.limits.calls
-    agent = AgentSettings(product=f"xconf/{VERSION}", max_sessions=2 * calls + 100, max_transactions=5 * calls + 1000)
-    service = SIPService(reactor, [str(listen) for listen in settings.sip.listen], handle, agent, security=security)
-    service.trace = trace if settings.log.sip_trace else None
-    return service
-
-
-def make_conferences(reactor: Any, engine: Engine, configuration: Configuration, library: Library) -> Conferences:
-    """No more than the engine has room for, with a call in each."""
-    limit = min(MOST, configuration.settings.sip.limits.calls + SPARE)
-    its, alone = configuration, Alone(configuration.settings.node.name)
-    return Conferences(reactor, engine, library, its.profiles, its.controls, its.commands, limit, time.time, alone)
-
-
-def make_history(reactor: Any, configuration: Configuration, stream: Stream) -> History | None:
-    """Room for the records of all calls, should the disk fail when they end together."""
-    if configuration.history is None:
-        return None
-    settings = configuration.settings
-    return History(
-        reactor, stream, configuration.history, settings.history.keep_days, 2 * settings.sip.limits.calls + 1000
-    )
-
-
-def make_recordings(reactor: Any, configuration: Configuration) -> RecordingFiles | None:
-    folder = configuration.settings.recording.folder
-    return RecordingFiles(reactor, configuration.path.parent / folder) if folder else None
-
-
-def make_webhook(reactor: Any, settings: Settings, stream: Stream) -> Webhook | None:
-    """What it needs of HTTP is loaded only where there is one."""
-    its = settings.webhook
-    if its.url is None or its.secret is None:
-        return None
-    from xconf.app.http import Poster
-
-    only = frozenset(kind.name for kind in its.only)
-    poster = Poster(reactor, its.url.text, f"xconf/{VERSION}")
-    return Webhook(reactor, stream, poster, node=settings.node.name, secret=its.secret, only=only)

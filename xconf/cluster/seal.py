@@ -6,12 +6,13 @@ that never comes twice under one key, whatever is restarted when.
 
 from __future__ import annotations
 
-import hmac
 from collections import OrderedDict
 from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from xconf.cluster.frame import ENCRYPTED, HEADER, TAG, FrameError, Header
 
@@ -22,7 +23,7 @@ _SALT = b"xconf tunnel 1"
 
 def _expand(secret: bytes, info: bytes) -> bytes:
     """HKDF-SHA256 for 32 octets."""
-    return hmac.digest(hmac.digest(_SALT, secret, "sha256"), info + b"\x01", "sha256")
+    return HKDF(hashes.SHA256(), length=32, salt=_SALT, info=info).derive(secret)
 
 
 def key_id(secret: bytes) -> int:
