@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xconf.conference.commands import command
+from xconf.conference.commands import Argument, command, one_of
 from xconf.conference.member import Member
 from xconf.conference.turns import Turns, each
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
+
+QUIETLY = Argument("quietly", lambda text: one_of("quietly").parse(text) if text else "", optional=True)
 
 
 @command("mute-all", rights="admin")
@@ -24,22 +26,23 @@ def unmute_all(member: Member) -> Turns[str]:
     return _mute(member.conference, False)
 
 
-@command("mute-all", scope="conference", everywhere=True)
-def mute_all_of(conference: Conference) -> Turns[str]:
-    """Mutes all speakers but administrators; each may unmute itself."""
-    return _mute(conference, True)
+@command("mute-all", scope="conference", argument=QUIETLY, everywhere="quietly")
+def mute_all_of(conference: Conference, quietly: str) -> Turns[str]:
+    """Mutes all speakers but administrators; each may unmute itself. Quietly: without a prompt."""
+    return _mute(conference, True, told=not quietly)
 
 
-@command("unmute-all", scope="conference", everywhere=True)
-def unmute_all_of(conference: Conference) -> Turns[str]:
-    """Unmutes all speakers."""
-    return _mute(conference, False)
+@command("unmute-all", scope="conference", argument=QUIETLY, everywhere="quietly")
+def unmute_all_of(conference: Conference, quietly: str) -> Turns[str]:
+    """Unmutes all speakers. Quietly: without a prompt."""
+    return _mute(conference, False, told=not quietly)
 
 
-def _mute(conference: Conference, on: bool) -> Turns[str]:
+def _mute(conference: Conference, on: bool, *, told: bool = True) -> Turns[str]:
     """All hear one prompt, rather than each one of its own."""
     profile = conference.profile
-    conference.tell_all(profile.member_all_muted if on else profile.member_all_unmuted)
+    if told:
+        conference.tell_all(profile.member_all_muted if on else profile.member_all_unmuted)
 
     def change(member: Member) -> bool:
         settings = member.settings

@@ -97,7 +97,7 @@ class FakeMix:
         self.keep = 0.0
         self.players: list[FakePlayer] = []
         self.legs: set[FakeLeg] = set()
-        self.closed = False
+        self.closed, self.linked = False, True
         self.played: list[str] = []
 
     def play(self, sound: FakeSound, done: Callable[[], None] | None = None, prompt: bool = False) -> FakePlayer:
@@ -126,6 +126,9 @@ class FakeMix:
     @property
     def sounds(self) -> list[str]:
         return [player.sound.spec for player in self.players if player.on]
+
+    def unlink(self) -> None:
+        self.linked = False
 
     def close(self) -> None:
         assert not self.closed

@@ -144,7 +144,9 @@ class SteeredTown(Town):
     def start(self, name: str) -> NodeWorld:
         node = super().start(name)
         post = Post(name, node.epoch, [SECRET], lambda other: self._known(node, other))
-        node.desk = Desk(node.node, post, FakeLine(self.broker))
+        node.desk = Desk(
+            node.node, post, FakeLine(self.broker), lambda: [other.name for other in node.census.table.here()]
+        )
         node.steering = Steering(node.node, node.census, node.desk)
         return node
 

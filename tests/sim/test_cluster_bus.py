@@ -72,6 +72,7 @@ def test_the_conference_ends_on_all_nodes(town):
     calls = [m.call for node in town.nodes.values() for m in node.node.get("3000").members.values()]
     text = town.did("c", "3000 term")
     assert text.splitlines()[0] == "c: 3000 ends, with 1 members"
+    assert not any(mix.linked for node in town.nodes.values() for mix in node.media.mixes), "or all goodbyes are heard"
     town.wait(20)
     assert {call.ended for call in calls} == {"conference ended"}
 
@@ -86,6 +87,8 @@ def test_all_are_muted_by_command_or_by_an_administrators_key():
     town.wait(7)
     town.did("b", "3000 mute-all")
     assert bob.leg.mute
+    played = [mix.played.count("all-muted.wav") for node in town.nodes.values() for mix in node.media.mixes]
+    assert played == [0, 1], "once: the tunnel brings it to the others"
     town.did("a", "3000 unmute-all")
     town.wait(0.1)
     assert not bob.leg.mute
@@ -106,6 +109,58 @@ def test_a_conference_that_is_only_elsewhere_is_steered_all_the_same():
     town.did("a", "3000 member 1001 kick")
     town.wait(5)
     assert bob.ended == "kicked"
+
+
+def test_conferences_of_other_nodes_are_listed():
+    town = SteeredTown("a", "b")
+    town["a"].call("1000")
+    town["b"].call("2000"), town["b"].call("2000", flags="")
+    town.wait(0.2)
+    rows = town.ask("a", "list").data
+    assert [(row["name"], row["members"], row["all-members"], row["all-speakers"]) for row in rows] == [
+        ("1000", 1, 1, 1),
+        ("2000", 0, 2, 1),
+    ]
+
+
+def test_what_happens_on_all_nodes_is_followed_on_one(town):
+    follower = town["a"].desk.follower
+    feed, one = follower.feed(""), follower.feed("4000")
+    news: list[int] = []
+    for each in (feed, one):
+        each.listen(lambda: news.append(1))
+    town.wait(0.3)
+    bob = next(iter(town["b"].node.get("3000").members.values())).call
+    town["c"].call("4000")
+    bob.hang_up()
+    town["a"].did("3000 flags +locked")
+    town.wait(0.5)
+    assert news
+    told = feed.read()
+    assert {("b", "member-left"), ("c", "member-joined"), ("a", "flag-changed")} <= {
+        (row["node"], row["event"]) for row in told
+    }
+    assert {row["conference"] for row in one.read()} == {"4000"}
+    feed.close(), one.close()
+    town.wait(15)
+    assert len(town["b"].desk._teller) == 0, "nobody is told who does not ask any more"
+
+
+def test_a_node_that_comes_later_is_followed_too_and_a_slow_reader_is_told_what_it_missed():
+    town = SteeredTown("a")
+    feed = town["a"].desk.follower.feed("")
+    feed.listen(lambda: None)
+    town.start("b")
+    town.wait(4)
+    feed.read()
+    for _ in range(1200):
+        town["b"].call(flags="").hang_up()
+        town.wait(0.05)
+    town.wait(3)
+    first, second, *_ = feed.read()
+    assert first["event"] == "events-lost" and first["count"] > 50
+    assert second["node"] == "b"
+    feed.close()
 
 
 def test_what_is_played_on_one_node_is_stopped_from_another(town):

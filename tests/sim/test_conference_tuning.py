@@ -156,16 +156,16 @@ def test_an_empty_conference_that_was_to_live_for_ever_ends() -> None:
 
 def test_who_is_alone_here_is_not_alone_while_somebody_is_on_another_node() -> None:
     class Cluster(Alone):
-        members = 1
+        count = 1
 
         def shares(self, conference: str) -> list[Share]:
-            return [Share("b", self.members, 0, 0.0)]
+            return [Share("b", self.count, 0, 0.0)]
 
     world = World()
     cluster = world.node.elsewhere = Cluster("a")
     ann = world.settled()
     assert ann.hears == "mix"
-    cluster.members = 0
+    cluster.count = 0
     world.node.named("3000").elsewhere_changed()
     world.wait(3)
     assert ann.hears == "moh.wav"

@@ -38,6 +38,9 @@ class Nodes:
     def shares(self, conference: str) -> Sequence[Share]:
         return self.known if conference == "3000" else ()
 
+    def members(self, conference: str) -> int:
+        return sum(share.members for share in self.shares(conference))
+
     def administered(self, conference: str) -> bool:
         return False
 

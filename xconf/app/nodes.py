@@ -11,6 +11,7 @@ from twisted.internet.task import LoopingCall
 
 from xconf.app.settings import Settings
 from xconf.cluster.bus.desk import Desk
+from xconf.cluster.bus.follow import follow_command
 from xconf.cluster.bus.post import Correspondent, Post
 from xconf.cluster.bus.steering import Steering
 from xconf.cluster.census import LOOK_EVERY, Census
@@ -48,7 +49,7 @@ class Nodes(MultiService):
         self.census = Census(settings.node.name, conferences, self._send, self.load, self._gone)
         self.post = Post(settings.node.name, tunnel.tunnel.epoch, settings.cluster.secrets, self._known)
         self.rabbit = self._make_rabbit(reactor, settings)
-        self.desk = Desk(conferences, self.post, self.rabbit) if self.rabbit is not None else None
+        self.desk = self._make_desk()
         self._steering = Steering(conferences, self.census, self.desk)
         self.run = self._steering.run
         self._looking = LoopingCall(self._look)
@@ -67,6 +68,13 @@ class Nodes(MultiService):
         rabbit = Rabbit(reactor, bus.text, settings.node.name, lambda letter: self._letter(letter), self._tell)
         rabbit.setServiceParent(self)
         return rabbit
+
+    def _make_desk(self) -> Desk | None:
+        if self.rabbit is None:
+            return None
+        desk = Desk(self._conferences, self.post, self.rabbit, lambda: [node.name for node in self.census.table.here()])
+        self._conferences.commands.add([follow_command(desk.follower)])
+        return desk
 
     def adopt(self, secrets: Sequence[bytes]) -> None:
         """Other secrets, from now on."""

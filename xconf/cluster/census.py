@@ -57,6 +57,8 @@ class Census:
         self._revisions: dict[str, int] = {}  # of the flags of conferences that are here
         self._dirty: dict[str, None] = {}
         self._timer: Timer | None = None
+        self._news: dict[str, None] = {}  # conferences of which others have told something
+        self._reading: Timer | None = None
         self._told = -STATUS_EVERY
         conferences.elsewhere = self
         self._end = conferences.events.subscribe(self._happened)
@@ -69,6 +71,9 @@ class Census:
             Share(node.name, part.members, part.speakers, now - node.heard, State.OPEN in part.state)
             for node, part in self.table.shares(conference)
         ]
+
+    def members(self, conference: str) -> int:
+        return self.table.members(conference)
 
     def administered(self, conference: str) -> bool:
         return self.table.administered(conference, self._clock.seconds())
@@ -110,9 +115,10 @@ class Census:
     def stop(self) -> None:
         """Goodbye."""
         self._end()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._reading):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._reading = None
         self._put(self._reporter.complete(self._load(), (), leaving=True))
 
     def _put(self, bodies: Iterable[bytes]) -> None:
@@ -168,10 +174,21 @@ class Census:
     def _perform(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
             if isinstance(effect, Changed):
-                for name in effect.conferences:
-                    self._take_over(name)
+                self._news.update(dict.fromkeys(effect.conferences))
             else:
                 self._come_or_gone(effect)
+
+        if self._news and self._reading is None:
+            self._reading = self._clock.callLater(0, self._read_news)
+
+    def _read_news(self) -> None:
+        """The first is taken at once; of a rush on hundreds of nodes what has changed meanwhile goes together."""
+        self._reading = None
+        news, self._news = self._news, {}
+        for name in news:
+            self._take_over(name)
+        if news:
+            self._reading = self._clock.callLater(SOONEST, self._read_news)
 
     def _come_or_gone(self, effect: Came | Went) -> None:
         state = effect.how if isinstance(effect, Went) else "returned" if effect.before else "joined"

@@ -112,6 +112,10 @@ class NodeTable:
         parts = self._by_conference.get(conference, {})
         return [(self._nodes[name], part) for name, part in parts.items()]
 
+    def members(self, conference: str) -> int:
+        """On all nodes that are there."""
+        return sum(part.members for part in self._by_conference.get(conference, {}).values())
+
     @property
     def conferences(self) -> Iterable[str]:
         """Those of which other nodes have something."""

@@ -113,7 +113,8 @@ Answer = Reply | str | None
 class Command:
     """One entry of the table. `run` is called with the member, conference or node, and the argument if it has one.
 
-    everywhere: what it does to a conference is to be done on all nodes that have members in it.
+    everywhere: None: on one node. Else what it does to a conference is to be done on all nodes that have members in it; on all but
+    the first with these words besides.
     """
 
     name: str
@@ -121,7 +122,7 @@ class Command:
     argument: Argument | None
     run: Callable[..., Answer | Turns[Answer]]
     rights: Rights | Callable[[Any], Rights] = "operator"
-    everywhere: bool = False
+    everywhere: str | None = None
 
     def rights_for(self, argument: Any) -> Rights:
         """Who may run it with that argument."""
@@ -181,11 +182,11 @@ def command(
     scope: Scope = "member",
     argument: Argument | type[int] | None = None,
     rights: Rights | Callable[[Any], Rights] | None = None,
-    everywhere: bool = False,
+    everywhere: str | None = None,
 ) -> Callable[[Function], Function]:
     """Makes a command of a function. argument: STEP, `one_of(…)`, another Argument; `int` is STEP. rights: who may run it
     from a telephone, or what tells that of its argument; without, a member what is for members, on itself, and an
-    administrator what is for its conference. everywhere: on all nodes that have members in that conference, not on one of them.
+    administrator what is for its conference. everywhere: on all nodes that have members in that conference, see `Command`.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"command name {name!r} is not lower case letters, digits and hyphens")

@@ -343,6 +343,7 @@ class Conference:
         self.ending = self.ending or reason
         self._owner.ending(self)
         self._stop_timer()
+        self.mix.unlink()  # each node says goodbye to those who are there
         self.deck.stop()
         self._crier.stop()
         self.settle()

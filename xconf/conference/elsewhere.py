@@ -30,6 +30,9 @@ class Elsewhere(Protocol):
     def shares(self, conference: str) -> Sequence[Share]:
         """Of all nodes that have members in a conference, or had lately."""
 
+    def members(self, conference: str) -> int:
+        """On all of them."""
+
     def administered(self, conference: str) -> bool:
         """An administrator is in it on another node, or was on one that was lost sight of and may come back."""
 
@@ -48,6 +51,9 @@ class Alone:
 
     def shares(self, conference: str) -> Sequence[Share]:
         return ()
+
+    def members(self, conference: str) -> int:
+        return sum(share.members for share in self.shares(conference))
 
     def administered(self, conference: str) -> bool:
         return False
@@ -80,7 +86,7 @@ class Others:
     @property
     def members(self) -> int:
         """On all of them."""
-        return sum(share.members for share in self.shares)
+        return self._elsewhere().members(self._conference) if self._counted() else 0
 
     @property
     def administered(self) -> bool:

@@ -100,7 +100,7 @@ def flush(node: Conferences) -> Reply:
     return Reply(f"forgot {forgotten} nodes", {"nodes": forgotten})
 
 
-@command("term", scope="conference", everywhere=True)
+@command("term", scope="conference", everywhere="")
 def term(conference: Conference) -> Reply:
     """Says goodbye to all, and ends the conference."""
     members = len(conference.members)
@@ -129,7 +129,7 @@ def show(conference: Conference, what: str) -> Turns[Reply]:
     return (yield from table(rows, "no members" if what == "members" else "no callers wait"))
 
 
-@command("set", scope="conference", argument=CHANGE, everywhere=True)
+@command("set", scope="conference", argument=CHANGE, everywhere="")
 def set_key(conference: Conference, change: Change) -> Turns[Reply]:
     """Changes a key of this conference's profile while it runs."""
     return (yield from set_value(conference, change))

@@ -38,6 +38,23 @@ def conference_row(conference: Conference) -> Row:
     }
 
 
+def row_elsewhere(name: str, shares: Sequence[Share]) -> Row:
+    """The same of one that is on other nodes alone."""
+    return {
+        "name": name,
+        "id": None,
+        "profile": None,
+        "media": None,
+        "members": 0,
+        "all-members": sum(share.members for share in shares),
+        "speakers": 0,
+        "all-speakers": sum(share.speakers for share in shares),
+        "waiting": 0,
+        "access": None,
+        "seconds": None,
+    }
+
+
 def conference_status(conference: Conference) -> Row:
     """The row, and how it is set."""
     profile = conference.profile

@@ -96,6 +96,12 @@ class Mix:
     def link(self, link: Link | None) -> None:
         self.plane.links.set(self.row, link)
 
+    def unlink(self) -> None:
+        """Neither heard on other nodes nor hearing them any more."""
+        link, self.link = self.link, None
+        if link is not None:
+            link.close()
+
     def play(self, sound: Sound, done: Done | None = None, *, prompt: bool = False) -> Player:
         """Mix a sound in, from the next tick on, for all to hear. Taps leave out a prompt."""
         return self.plane.play(sound, self.row, done, prompt=prompt)
@@ -123,8 +129,7 @@ class Mix:
         if self.closed:
             return
         self.closed = True
-        if self.link is not None:
-            self.link.close()
+        self.unlink()
         self.plane.close_mix(self.row)
         if self._own:
             self._timelines.close(self.timeline)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from xconf.cluster.bus.follow import Follower, Teller
 from xconf.cluster.bus.post import Ask, Post, Told
 from xconf.conference.dispatch import Result, final, in_turns, matching
 from xconf.conference.interfaces import Clock, Timer
@@ -51,9 +52,9 @@ class _Question:
 
 
 class Desk:
-    """One node's. Long answers go in parts; whoever is still at it says so each second."""
+    """One node's. Long answers go in parts; whoever is still at it says so each second. nodes: those that are there."""
 
-    def __init__(self, conferences: Conferences, post: Post, line: Line) -> None:
+    def __init__(self, conferences: Conferences, post: Post, line: Line, nodes: Callable[[], list[str]]) -> None:
         self.line = line
         self._conferences = conferences
         self._clock: Clock = conferences.clock
@@ -62,10 +63,12 @@ class Desk:
         self._questions: dict[int, _Question] = {}
         self._last = 0
         self._serving = 0
+        self.follower = Follower(post.name, conferences.events, self._clock, self._send, nodes)
+        self._teller = Teller(conferences.events, self._clock, self._send)
 
-    def ask(self, nodes: Iterable[str], what: str, words: list[str], done: Done) -> None:
-        """Calls `done` with the answers of all of them, by node: at once, when nobody can be asked."""
-        asked = set(nodes)
+    def ask(self, what: str, orders: Mapping[str, list[str]], done: Done) -> None:
+        """orders: words for each node. Calls `done` with the answers, by node: at once, when nobody can be asked."""
+        asked = set(orders)
         answers = {node: Answer() for node in sorted(asked)}
         if not asked or not self.line.up or len(self._questions) >= MOST_ASKED:
             done(answers)
@@ -73,9 +76,10 @@ class Desk:
         self._last += 1
         question = self._questions[self._last] = _Question(done, answers, asked)
         self._wait(self._last, question)
-        for node in tuple(asked):
-            if not self._send(node, Ask(self._last, what, words)):
-                self._closed(self._last, question, node)
+        number = self._last
+        for node, words in orders.items():
+            if not self._send(node, Ask(number, what, words)):
+                self._closed(number, question, node)
 
     def gone(self, node: str) -> None:
         """It will not answer."""
@@ -91,12 +95,15 @@ class Desk:
         sender, content = opened
         if isinstance(content, Told):
             self._told(sender, content)
+            self.follower.told(sender, content)
+        elif content.what == "follow":
+            self._teller.asked(sender, content)
         elif self._serving < MOST_ASKED:
             self._serving += 1
             self._turns.take(self._serve(sender, content), lambda _: self._served(), lambda error: self._broke(error))
 
     def _send(self, node: str, content: Ask | Told) -> bool:
-        letter = self._post.seal(node, content)
+        letter = self._post.seal(node, content) if self.line.up else None
         if letter is not None:
             self.line.send(node, letter)
         return letter is not None

@@ -19,7 +19,7 @@ from xconf.cluster.seal import Keyring, Sealer
 
 
 class Ask(Struct, tag="ask", array_like=True):
-    """Do something. what: run (a command), rows (its data alone) or find (a member)."""
+    """Do something. what: run (a command), rows (its data alone), find (a member) or follow (what happens)."""
 
     id: int
     what: str

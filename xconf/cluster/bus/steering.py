@@ -6,20 +6,20 @@ What can be had here is done here, at once and without a letter; one node alone 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from xconf.cluster.bus.desk import Answer, Desk
+from xconf.cluster.bus.desk import Answer, Desk, Done
 from xconf.cluster.census import Census
 from xconf.cluster.status import State
 from xconf.conference.commands import Reply
-from xconf.conference.dispatch import Result, in_turns, matching
+from xconf.conference.dispatch import Result, final, in_turns, matching
 from xconf.conference.errors import CommandError
 from xconf.conference.events import CommandRun, Event
 from xconf.conference.later import Later
 from xconf.conference.registry import Conferences
-from xconf.conference.show import table
+from xconf.conference.show import row_elsewhere, table
 from xconf.conference.turns import Turns, TurnTaker
 
 MERGED = {"members": "no members", "waiting": "no callers wait"}
@@ -42,6 +42,8 @@ class Steering:
             words = shlex.split(line) if isinstance(line, str) else list(line)
         except ValueError:
             words = []  # it is refused below
+        if words == ["list"]:
+            return (yield from self._list())
         elsewhere = (
             self._holders(words[0]) if len(words) > 1 and words[0] not in self._conferences.commands.node else []
         )
@@ -52,14 +54,23 @@ class Steering:
         if words[1] == "show" and len(words) == 3 and words[2] in MERGED:
             return (yield from self._merged(words, elsewhere))
         command = self._conferences.commands.conference.get(words[1])
-        if command is not None and command.everywhere:
-            return (yield from self._everywhere(words, elsewhere))
+        if command is not None and command.everywhere is not None:
+            return (yield from self._everywhere(words, elsewhere, command.everywhere))
         return (yield from self._somewhere(words, elsewhere))
 
     def _holders(self, conference: str) -> list[str]:
         """The other nodes that have it, those first that have members in it."""
         shares = self._census.table.shares(conference)
         return [node.name for node, part in sorted(shares, key=lambda share: (not share[1].members, share[0].name))]
+
+    def _list(self) -> Turns[Result]:
+        """Also the conferences that are on other nodes alone."""
+        here = yield from in_turns(self._conferences, "list")
+        others = sorted(set(self._census.table.conferences) - {row["name"] for row in here.data})
+        shares = self._census.shares
+        rows = [*here.data, *(row_elsewhere(name, shares(name)) for name in others)]
+        reply = yield from table(rows, "no conferences")
+        return Result(reply.text, reply.data)
 
     @property
     def _cannot_ask(self) -> str:
@@ -68,13 +79,14 @@ class Steering:
             return "there is no bus between the nodes (cluster.bus)"
         return "" if self._desk.line.up else "the bus between the nodes (RabbitMQ) cannot be reached"
 
-    def _ask(
-        self, nodes: Sequence[str], what: str, words: list[str], done: Callable[[dict[str, Answer]], None]
-    ) -> None:
+    def _ask(self, nodes: Sequence[str], what: str, words: list[str], done: Done) -> None:
+        self._order(what, dict.fromkeys(nodes, words), done)
+
+    def _order(self, what: str, orders: Mapping[str, list[str]], done: Done) -> None:
         if self._desk is None:
-            done({node: Answer() for node in nodes})
+            done({node: Answer() for node in orders})
         else:
-            self._desk.ask(nodes, what, words, done)
+            self._desk.ask(what, orders, done)
 
     def _without(self, answers: dict[str, Answer]) -> str:
         """A line about those who did not answer, or empty."""
@@ -152,15 +164,27 @@ class Steering:
 
         self._turns.take(table(rows, MERGED[what]), done, lambda error: later.tell(CommandError(str(error))))
 
-    def _everywhere(self, words: list[str], elsewhere: list[str]) -> Turns[Result]:
-        texts: list[tuple[str, Result]] = []
-        if self._conferences.get(words[0]) is not None:
-            texts.append((self._census.node, (yield from in_turns(self._conferences, words))))
-            if not texts[0][1].ok:
-                return texts[0][1]  # it was not understood, or is refused: so it would be there
+    def _everywhere(self, words: list[str], elsewhere: list[str], besides: str) -> Turns[Result]:
+        """besides: on all nodes but the first."""
+        orders = dict.fromkeys(elsewhere, [*words, besides] if besides else words)
         later = Later()
-        self._ask(elsewhere, "run", words, partial(self._all_done, texts, later))
+        if self._conferences.get(words[0]) is None:
+            orders[elsewhere[0]] = words
+            self._order("run", orders, partial(self._all_done, [], later))
+            return Result("", later=later)
+        result = yield from in_turns(self._conferences, words)
+        if result.later is None:
+            self._then_elsewhere(orders, later, result)
+        else:
+            result.later.then(lambda outcome: self._then_elsewhere(orders, later, final(outcome)))
         return Result("", later=later)
+
+    def _then_elsewhere(self, orders: Mapping[str, list[str]], later: Later, result: Result) -> None:
+        """What is not understood or refused here would be so there, too."""
+        if result.ok:
+            self._order("run", orders, partial(self._all_done, [(self._census.node, result)], later))
+        else:
+            later.tell(CommandError(result.text))
 
     def _all_done(self, results: list[tuple[str, Result]], later: Later, answers: dict[str, Answer]) -> None:
         heard = {node: answer for node, answer in answers.items() if not answer.silent}
@@ -196,8 +220,9 @@ class Steering:
         words = event.command.split()
         command = self._conferences.commands.conference.get(words[0]) if words else None
         elsewhere = self._holders(event.conference)
-        if command is not None and command.everywhere and elsewhere:
-            self._ask(elsewhere, "run", [event.conference, *words], lambda answers: None)
+        if command is not None and command.everywhere is not None and elsewhere:
+            besides = [command.everywhere] if command.everywhere else []
+            self._ask(elsewhere, "run", [event.conference, *words, *besides], lambda answers: None)
 
 
 def _pass_on(result: Result, later: Later) -> None:
