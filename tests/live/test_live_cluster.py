@@ -60,6 +60,7 @@ def speak_and_listen(nodes: Cluster, seconds: float) -> None:
         nodes.call(f"{name} listens", name, "4000", seconds=seconds)
 
 
+@pytest.mark.long
 def test_a_frame_leaves_the_other_node_soon_after_the_first_one(tmp_path: Path) -> None:
     """At most 40 ms later, the median of some conferences, whose speakers begin at any time between two ticks."""
     with cluster(tmp_path, "ab") as nodes:
@@ -76,6 +77,7 @@ def test_a_frame_leaves_the_other_node_soon_after_the_first_one(tmp_path: Path) 
     assert float(np.median(later)) <= 0.040, later
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["unicast", "multicast"])
 def test_speakers_and_listeners_on_four_hosts(mode: str, hosts: Namespaces, tmp_path: Path) -> None:
     with cluster(tmp_path, "".join(HOSTS), {"mode": mode}, hosts) as nodes:
@@ -88,6 +90,7 @@ def test_speakers_and_listeners_on_four_hosts(mode: str, hosts: Namespaces, tmp_
             assert_heard(name, phone.heard()[3 * 8000 : 5 * 8000], HOSTS, others)
 
 
+@pytest.mark.long
 def test_a_cut_of_two_seconds_and_a_node_that_is_killed(hosts: Namespaces, tmp_path: Path) -> None:
     with cluster(tmp_path, "".join(HOSTS), {}, hosts) as nodes:
         speak_and_listen(nodes, 12.0)
