@@ -176,6 +176,7 @@ REFUSED = [
     ("node: {name: a}", "x: 1", "x.yaml:1: x: unknown key; there is cluster, control, controls, dialplan, dtmf, history, invite, log, node, profiles, recording, rtp, sip, sounds, webhook"),
     ("node: {name: a}", "sounds: {path: none}", "x.yaml:1: sounds.path: there is no folder none"),
     ("node: {name: a}", "dtmf: {folders: [none]}", "x.yaml:1: dtmf.folders[0]: none: no such folder of keypad commands"),
+    ("node: {name: a}", "dtmf: {api: [loc]}", "x.yaml:1: dtmf.api[0]: no command 'loc'; did you mean lock or unlock?"),
     ("node: {name: a}", "a: [", "x.yaml:3: not YAML: expected ',' or ']', but got ':'"),
 ]  # fmt: skip
 
@@ -216,6 +217,13 @@ def test_a_keypad_command_that_does_not_load_is_named_with_its_line(tmp_path: Pa
     assert faults(tmp_path, text) == [
         "x.yaml:1: dtmf.folders[0]: more/mine.py:2: NameError: name 'z' is not defined",
     ]
+
+
+def test_what_is_not_among_those_that_keys_may_run_is_refused_with_its_place(tmp_path: Path) -> None:
+    text = GOOD.replace("node: {name: a}", "dtmf: {api: [lock]}")
+    assert faults(tmp_path, text.replace("hangup", "'api:{conference} lock'")) == []
+    (fault,) = faults(tmp_path, text.replace("hangup", "'api:{conference} term'"))
+    assert fault.endswith("controls.default.#: api: 'term' is not among dtmf.api")
 
 
 def test_a_keypad_command_of_ones_own_can_be_used(tmp_path: Path) -> None:

@@ -44,6 +44,19 @@ def test_the_default_controls_are_the_twelve_of_the_reference() -> None:
         ("12345678901", "mute", "1 to 10 of"),
         (9, "mute", "in quotes"),
         ("9", "flags:+loud", "no flag 'loud'"),
+        ("9", "exec:fly 1", "exec: no application 'fly'"),
+        ("9", "exec:api list", "exec: no application 'api'"),
+        ("9", "exec:vol-talk +9", "is not in -4..+4"),
+        ("9", "exec:move", "move needs an argument"),
+        ("9", "move:1 2 3", "is not a conference"),
+        ("9", "api:shutdown", "api: no command 'shutdown' for keys"),
+        ("9", "api:invite 3000 1001", "a matter of the whole server"),
+        ("9", "api:{conference} lok", "did you mean lock"),
+        ("9", "api:{conference} member {member}", "a member and a command are needed"),
+        ("9", "api:{conference} member {member} api list", "no command 'api'"),
+        ("9", "api:{conference} flags +loud", "no flag 'loud'"),
+        ("9", "api:{conference} 'lock", "no closing quotation"),
+        ("9", "api", "needs an argument"),
     ],
 )
 def test_a_wrong_control_is_named_with_its_place(digits: Any, action: Any, text: str) -> None:
@@ -213,4 +226,4 @@ def test_int_is_a_step() -> None:
 
     table = Table(louder.xconf_commands)  # type: ignore[attr-defined]
     assert table.member["louder"].argument is STEP
-    assert table.member["louder"].parse("+2") == 2
+    assert table.member["louder"].parse("+2", table) == 2

@@ -41,6 +41,28 @@ def test_everybody_hears_the_others_and_nobody_himself(room: Room) -> None:
     assert [round(level(heard, f) / 8000, 1) for f in (500, 900, 1700, 2500)] == [1, 1, 1, 0]
 
 
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_who_goes_to_another_conference_gets_a_packet_at_each_tick_and_hears_the_other_one_at_once(
+    room: Room, rate: int
+) -> None:
+    other = room.engine.create_mix(rate)
+    a, here, there = room.phone(), room.phone(), room.phone(at=other)
+    tones = {a: 300.0, here: 500.0, there: 900.0}
+    room.talk(tones, 30)
+    begin = len(a.packets)
+    a.leg.attach(None)
+    a.leg.attach(other)
+    room.talk(tones, 30)
+    assert len(a.packets) - begin == 30, "no gap"
+    assert level(a.heard()[begin * 160 : (begin + 5) * 160], 900) == pytest.approx(8000, rel=0.1)
+    assert level(a.heard(20), 500) < 100
+    assert level(there.heard(10), 300) == pytest.approx(8000, rel=0.1)
+    for phone in (a, there):
+        phone.leg.close()
+    room.tick()
+    other.close()
+
+
 def test_listeners_share_one_encoded_packet(room: Room) -> None:
     speaker = room.phone()
     listeners = [room.phone(speaker=False) for _ in range(20)]

@@ -159,7 +159,20 @@ def _commands(document: Document, raw: Mapping[str, Any]) -> Table:
             table.add(load_folder(folder))
         except CommandsError as error:
             document.problem(path, str(error))
+    _allow(document, raw, table)
     return table
+
+
+def _allow(document: Document, raw: Mapping[str, Any], table: Table) -> None:
+    """What `api` on a key may run."""
+    named = _section(raw, "dtmf").get("api")
+    if not isinstance(named, list):
+        return
+    known = {**table.node, **table.conference, **table.member}
+    for index, name in enumerate(named):
+        if isinstance(name, str) and name not in known:
+            document.problem(("dtmf", "api", index), f"no command '{name}'{errors.near(name, known)}")
+    table.api = frozenset(name for name in named if isinstance(name, str))
 
 
 def _profiles(document: Document, raw: Mapping[str, Any]) -> dict[str, Profile]:

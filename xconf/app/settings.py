@@ -88,6 +88,7 @@ class Dtmf(Section, frozen=True):
     """Keypad commands beside those that come with xconf."""
 
     folders: list[str] = []
+    api: list[str] | None = None
 
 
 class Settings(Section, frozen=True):

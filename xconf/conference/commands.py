@@ -41,11 +41,14 @@ class CommandsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """What a command is told: how to write it, and what makes a value of it (raising ValueError)."""
+    """What a command is told: how to write it, and what makes a value of it (raising ValueError). among: the same, where it
+    takes to know all commands.
+    """
 
     usage: str
-    parse: Callable[[str], Any]
+    parse: Callable[[str], Any] = str
     optional: bool = False
+    among: Callable[[str, Table], Any] | None = None
 
 
 def _step(text: str) -> int:
@@ -146,8 +149,8 @@ class Command:
         code = getattr(self.run, "__code__", None)
         return f"{code.co_filename}:{code.co_firstlineno}" if code else self.run.__module__
 
-    def parse(self, text: str) -> Any:
-        """The argument, from text. Raises ValueError with how it is written."""
+    def parse(self, text: str, table: Table) -> Any:
+        """The argument, from text; table: of all commands. Raises ValueError with how it is written."""
         if self.argument is None:
             if text:
                 raise ValueError(f"{self.name} takes no argument")
@@ -155,7 +158,7 @@ class Command:
         if not text and not self.argument.optional:
             raise ValueError(f"{self.name} needs an argument: {self.usage}")
         try:
-            return self.argument.parse(text)
+            return self.argument.among(text, table) if self.argument.among else self.argument.parse(text)
         except ValueError as error:
             raise ValueError(f"{self.name}: {error}") from None
 
@@ -218,6 +221,7 @@ class Table:
         self.member: dict[str, Command] = {}
         self.conference: dict[str, Command] = {}
         self.node: dict[str, Command] = {}
+        self.api: frozenset[str] | None = None  # the commands that `api` on a key may run; None: any
         self.add(commands)
 
     def scope(self, scope: Scope) -> dict[str, Command]:

@@ -22,7 +22,7 @@ from xconf.conference.moderation import Moderation
 from xconf.conference.naming import MOST as MOST_NAMES
 from xconf.conference.profile import Profile
 from xconf.conference.recording import Recordings
-from xconf.conference.settings import Defaults
+from xconf.conference.settings import Defaults, Settings
 from xconf.conference.slot import Slot
 from xconf.conference.tuning import FELT_BY_MEMBERS, flags_of, with_flag
 from xconf.conference.turns import LOOKS, Turns, each
@@ -75,7 +75,7 @@ class Conference:
         self.expected_until = self.started_at + SETUP
         self.others = Others(name, lambda: house.elsewhere, lambda: self.profile.status_exchange)
         self._house = house
-        self._owner = owner
+        self.owner = owner
         self._closed = False
         self._playback = Slot(self.mix)
         self.deck = Deck(self.fetch, self._playback.start, self._playback.stop, self.publish, changed=self.settle)
@@ -103,9 +103,11 @@ class Conference:
         if most and len(self.members) + len(self.waiting) + self.others.members >= most:
             raise ConferenceFull(f"{self.name} has its {most} members")
 
-    def join(self, call: Call, flags: Mapping[str, bool] | None = None) -> Member:
-        """A call that is up comes in, first into the PIN menu where there is one. flags: see `member_flags`."""
-        member = Member(self, call, flags or {})
+    def join(self, call: Call, flags: Mapping[str, bool] | None = None, settings: Settings | None = None) -> Member:
+        """A call that is up comes in, first into the PIN menu where there is one. flags: see `member_flags`; settings: in
+        place of them, what the member had elsewhere.
+        """
+        member = Member(self, call, settings or Settings.of(flags or {}))
         self.waiting[member.id] = member
         if self.ending:
             member.leave(Reason.ENDED)
@@ -341,7 +343,7 @@ class Conference:
 
     def _end(self, reason: str) -> None:
         self.ending = self.ending or reason
-        self._owner.ending(self)
+        self.owner.ending(self)
         self._stop_timer()
         self.mix.unlink()  # each node says goodbye to those who are there
         self.deck.stop()
@@ -386,7 +388,7 @@ class Conference:
         self._crier.stop()
         self.mix.close()
         self.publish(events.ConferenceEnded, id=self.id, reason=self.ending)
-        self._owner.closed(self)
+        self.owner.closed(self)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

@@ -48,6 +48,8 @@ class Action:
     @property
     def helps(self) -> Sequence[str]:
         """The sounds that say what it does, the best first."""
+        if isinstance(self.argument, Action):
+            return self.argument.helps
         return spoken.helps(self.command.name, self.text.partition(":")[2], self.command.doc)
 
     @classmethod
@@ -57,7 +59,7 @@ class Action:
         command = table.member.get(name)
         if command is None:
             raise ValueError(f"no action '{name}'{near(name, table.member)}")
-        return cls(command, command.parse(rest if colon else ""), text)
+        return cls(command, command.parse(rest if colon else "", table), text)
 
 
 class Controls:

@@ -79,7 +79,7 @@ def _words(line: str | Sequence[str]) -> list[str]:
 def _run(node: Conferences, words: list[str]) -> Turns[Reply]:
     first, *rest = words
     if first in node.commands.node:
-        return (yield from _call(node.commands.node[first], node, rest))
+        return (yield from _call(node.commands.node[first], node, rest, node.commands))
     conference = node.get(first)
     if conference is None:
         # Whoever types one word means a command, whoever types more means a conference.
@@ -95,14 +95,14 @@ def _of_conference(conference: Conference, table: Table, words: list[str]) -> Tu
         raise CommandError(f"what about {conference.name}? there is {', '.join(known)}")
     first, *rest = words
     if first != "member":
-        return (yield from _call(_find(first, table.conference, known), conference, rest))
+        return (yield from _call(_find(first, table.conference, known), conference, rest, table))
     if len(rest) < 2:
         raise CommandError(
             f"a member and a command are needed: {conference.name} member <member> {'|'.join(table.member)}"
         )
     command = _find(rest[1], table.member, table.member)
     member = yield from find_member(conference, rest[0])
-    return (yield from _call(command, member, rest[2:]))
+    return (yield from _call(command, member, rest[2:], table))
 
 
 def _find(word: str, table: Mapping[str, Command], known: Iterable[str]) -> Command:
@@ -111,9 +111,9 @@ def _find(word: str, table: Mapping[str, Command], known: Iterable[str]) -> Comm
     return table[word]
 
 
-def _call(command: Command, target: object, words: Sequence[str]) -> Turns[Reply]:
+def _call(command: Command, target: object, words: Sequence[str], table: Table) -> Turns[Reply]:
     try:
-        argument = command.parse(" ".join(words))
+        argument = command.parse(" ".join(words), table)
     except ValueError as error:
         raise CommandError(str(error)) from None
     return (yield from command.turns(target, argument))

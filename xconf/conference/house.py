@@ -42,3 +42,6 @@ class Owner(Protocol):
 
     def closed(self, conference: Conference) -> None:
         """Nobody is left in it; nothing of it remains."""
+
+    def find_or_create(self, name: str, profile: str) -> Conference:
+        """The conference that somebody is about to join. Raises ConferenceError."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from xconf.conference.member import Member
     from xconf.media.leg import Leg
     from xconf.media.link import Link
     from xconf.media.mix import Mix
@@ -26,7 +27,11 @@ class Clock(Protocol):
 
 
 class Call(Protocol):
-    """What a member needs of the SIP side. caller: display name and number, like `Ann <1001>`."""
+    """What a member needs of the SIP side. caller: display name and number, like `Ann <1001>`; member: what it is now, set
+    when it becomes another one elsewhere.
+    """
+
+    member: Member | None
 
     @property
     def call_id(self) -> str: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from xconf.conference.controls import DIGITS, Action, Controls
 from xconf.conference.deck import Deck
 from xconf.conference.digits import Collector
 from xconf.conference.door import Door
-from xconf.conference.errors import CommandError
+from xconf.conference.errors import CommandError, ConferenceError
 from xconf.conference.interfaces import Call, Timer
 from xconf.conference.naming import SpokenName
 from xconf.conference.profile import Profile
@@ -59,13 +59,13 @@ class Reason(StrEnum):
 class Member:
     """Made by `Conference.join`. `leave` is the only way out: it frees everything, once, at any moment."""
 
-    def __init__(self, conference: Conference, call: Call, flags: Mapping[str, bool]) -> None:
+    def __init__(self, conference: Conference, call: Call, settings: Settings) -> None:
         self.id = str(uuid.uuid4())
         self.conference = conference
         self.call = call
         self.leg = call.leg
         self.caller = "".join(char for char in call.caller if char.isprintable())[:LONGEST_CALLER]
-        self.settings = Settings.of(flags)
+        self.settings = settings
         self.stage = Stage.WAITING
         self.joined_at = conference.clock.seconds()
         self.admitted = False
@@ -159,8 +159,37 @@ class Member:
 
     def leave(self, reason: str) -> None:
         """Out, now, and the call ends. Frees everything; may be called at any moment, and again."""
-        if self.stage is Stage.GONE:
-            return
+        if self.stage is not Stage.GONE:
+            self._vanish(reason)
+            self.call.hangup(reason)
+
+    def move(self, name: str, profile: str = "") -> Member:
+        """The same call in another conference, which is made where there is none, with that profile or this one's. It is
+        another member there, asked for the PIN there unless the profile is the same. Raises CommandError.
+        """
+        self.require_in()
+        here = self.conference
+        try:
+            there = here.owner.find_or_create(name, profile or here.profile_name)
+            there.require_room()
+        except ConferenceError as error:
+            raise CommandError(str(error)) from None
+        if there is here:
+            raise CommandError(f"{self.id} is in {name} already")
+        settings = self.settings.elsewhere(trusted=there.profile_name == here.profile_name)
+        asked = there.profile.pin_auth and not settings.auth
+        if there.locked and not settings.admin and not (asked and there.profile.admin_pin):
+            raise CommandError(f"{name} is locked")
+        if not there.profile.transcoding and there.codecs != here.codecs:
+            raise CommandError(f"{name} takes one codec, which is not that of {here.name}")
+        self._vanish(f"moved to {name}")
+        member = there.join(self.call, settings=settings)
+        if member.stage is not Stage.GONE:
+            self.call.member = member
+        return member
+
+    def _vanish(self, reason: str) -> None:
+        """Nothing of it remains but its call."""
         if self.stage is not Stage.LEAVING:
             self._free()
             self.conference.retire(self)
@@ -171,7 +200,6 @@ class Member:
             self._goodbye.cancel()
             self._goodbye = None
         self.conference.forget(self, reason)
-        self.call.hangup(reason)
 
     def _free(self) -> None:
         self._door.close()

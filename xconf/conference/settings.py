@@ -66,6 +66,10 @@ class Settings:
             setattr(settings, name, on)
         return settings
 
+    def elsewhere(self, *, trusted: bool) -> Settings:
+        """What it takes along into another conference: its rights only where they are given by the same PINs."""
+        return replace(self) if trusted else replace(self, admin=False, auth=False)
+
     def step_vad(self, step: int, defaults: Defaults) -> None:
         """Move the threshold of the voice detector; 0: the conference's."""
         level = defaults.vad_level if self.vad_level is None else self.vad_level
