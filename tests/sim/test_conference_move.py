@@ -56,6 +56,23 @@ def test_rights_of_one_conference_are_none_in_another_profile_and_the_pin_is_ask
     assert (ann.member.role, ann.member.conference.name) == ("speaker", "5001")
 
 
+def test_wrong_pins_are_counted_over_all_conferences_of_a_call() -> None:
+    world = World(controls={"default": {"1": "move:5001 pin", "2": "move:3000 default"}})
+    ann, bob = pair(world)
+    for tries in (2, 2, 2, 2):
+        ann.press("1")
+        ann.press("999#" * tries + "456#")
+        assert ann.member.admitted
+        ann.press("2")
+    ann.press("1")
+    ann.press("999#")
+    assert (ann.hears, ann.ended) == ("bad-pin.wav", None)
+    world.wait(15)
+    assert ann.ended == "wrong PIN", "the ninth was the last"
+    bob.hang_up()
+    world.assert_left(ann, bob)
+
+
 def test_an_admin_stays_one_where_the_profile_is_the_same() -> None:
     world = World(controls=MOVE)
     ann, _ = pair(world)

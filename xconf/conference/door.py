@@ -10,12 +10,12 @@ from xconf.conference import events
 from xconf.conference.errors import CommandError
 from xconf.conference.naming import NameMenu, SpokenName
 from xconf.conference.pin import PinMenu
+from xconf.conference.settings import GUESSES
 
 if TYPE_CHECKING:
     from xconf.conference.member import Member
 
 TRIES = 3
-GUESSES = 9  # wrong PINs in one call: whoever wants to try them all has to call again and again
 
 
 class Door:
@@ -23,7 +23,6 @@ class Door:
 
     def __init__(self) -> None:
         self._menu: PinMenu | NameMenu | None = None
-        self._guesses = GUESSES  # wrong PINs that may still be tried
         self._hash_until = 0.0  # a # until then still belongs to the PIN
         self._asked = False  # for the name
 
@@ -31,17 +30,19 @@ class Door:
         """Either PIN lets it in."""
         profile = member.conference.profile
         pins = {profile.admin_pin: "admin", profile.user_pin: "user"}
-        self._open(member, {pin: role for pin, role in pins.items() if pin}, TRIES)
+        self._open(
+            member, {pin: role for pin, role in pins.items() if pin}, max(1, min(TRIES, member.settings.guesses))
+        )
 
     def ask_admin_pin(self, member: Member) -> None:
         """With it, one who is in is an administrator. Raises CommandError."""
         pin = member.conference.profile.admin_pin
         if pin is None:
             raise CommandError("the conference has no admin PIN")
-        if self._guesses <= 0:
+        if member.settings.guesses <= 0:
             raise CommandError(f"{GUESSES} wrong PINs were tried already")
         if self._menu is None and not member.settings.admin:
-            self._open(member, {pin: "admin"}, min(TRIES, self._guesses))
+            self._open(member, {pin: "admin"}, min(TRIES, member.settings.guesses))
 
     def ask_name(self, member: Member) -> bool:
         """Whether it is asked for, once; then `Member.enter` is called again."""
@@ -84,7 +85,7 @@ class Door:
         )
 
     def _failed(self, member: Member, attempt: int) -> None:
-        self._guesses -= 1
+        member.settings.guesses -= 1
         member.publish(events.PinFailed, attempt=attempt)
 
     def _answered(self, member: Member, role: str | None) -> None:

@@ -13,6 +13,8 @@ from xconf.media.levels import STEPS
 if TYPE_CHECKING:
     from xconf.media.leg import Leg
 
+GUESSES = 9  # wrong PINs in one call: whoever wants to try them all has to call again and again
+
 
 @dataclass(slots=True)
 class Defaults:
@@ -43,7 +45,9 @@ def _clamp(value: int, low: int, high: int) -> int:
 
 @dataclass(slots=True)
 class Settings:
-    """Of one member. None: as the conference has it. vad_level in 0..1800; talk and listen in steps of -4..4."""
+    """Of one member. None: as the conference has it. vad_level in 0..1800; talk and listen in steps of -4..4; guesses: wrong
+    PINs that it may still try, wherever it goes.
+    """
 
     speaker: bool = False
     admin: bool = False
@@ -57,6 +61,7 @@ class Settings:
     agc_settings: Agc | None = None
     talk: int = 0
     listen: int = 0
+    guesses: int = GUESSES
 
     @classmethod
     def of(cls, flags: Mapping[str, bool]) -> Settings:
