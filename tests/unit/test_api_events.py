@@ -60,7 +60,7 @@ class Server:
     def run(self, line: Any) -> Result:
         words = line.split() if isinstance(line, str) else line
         try:
-            reply = self.command(None, self.command.parse(" ".join(words[1:])))
+            reply = self.command(None, self.command.parse(" ".join(words[1:]), Table([])))
         except (CommandError, ValueError) as error:
             return Result(str(error), ok=False)
         return Result(reply.text, reply.data, feed=reply.feed)

@@ -21,7 +21,7 @@ from xconf.app.history.command import history_command, moment, parse_wanted
 from xconf.app.history.database import Database, Query, read
 from xconf.app.history.records import CallRecord, ConferenceRecord, Record, Recorder
 from xconf.app.history.writer import Writer
-from xconf.conference.commands import Command, Reply
+from xconf.conference.commands import Command, Reply, Table
 from xconf.conference.errors import CommandError
 
 NOON = 1769860800.0  # 2026-01-31T12:00:00Z
@@ -282,7 +282,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Repl
 def answer(entry: Command, words: str) -> Reply:
     """What the command says at last. Raises CommandError."""
     outcomes: list[Reply | CommandError] = []
-    later = entry(None, entry.parse(words)).later
+    later = entry(None, entry.parse(words, Table([]))).later
     assert later is not None
     later.then(outcomes.append)
     if isinstance(outcomes[0], CommandError):
