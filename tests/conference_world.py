@@ -233,6 +233,11 @@ class FakeCall:
         self.leg = FakeLeg(world.clock)
         self.member: Member | None = None
         self.ended: str | None = None
+        self.referred = ""  # whom it was told to call, and what hears what came of it
+        self.tell_of_referral: Callable[[str], None] = lambda error: None
+
+    def refer(self, target: str, told: Callable[[str], None]) -> None:
+        self.referred, self.tell_of_referral = target, told
 
     def hangup(self, reason: str) -> None:
         if self.ended is None:

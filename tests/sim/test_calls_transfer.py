@@ -11,6 +11,8 @@ from calls_world import Office, Phone
 from xconf.calls.call import Call
 from xconf.calls.outbound_transfer import TransferError, Transferred
 from xconf.conference import events
+from xconf.conference.commands import Reply
+from xconf.conference.dispatch import dispatch
 from xconf.sip.events import Event, ReferralNews, Referred
 from xconf.sip.uri import URI
 
@@ -53,6 +55,25 @@ class Movable:
         self.ann.up.referrals.notify(status, reason, self.office.now)
         self.ann.sip.pump()
         self.office.run(0.2)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "gone"), [(200, "OK", True), (486, "Busy Here", False)], ids=["answered", "busy"]
+)
+def test_a_command_has_the_telephone_call_somebody_else(office: Office, status: int, reason: str, gone: bool) -> None:
+    moved = Movable(office)
+    assert moved.call.member is not None
+    name = moved.call.member.id
+    result = dispatch(office.conferences, f"3000 member {name} exec transfer sip:cat@127.0.0.9")
+    told: list[str] = []
+    assert result.later is not None
+    result.later.then(lambda outcome: told.append(outcome.text if isinstance(outcome, Reply) else str(outcome)))
+    office.run(0.2)
+    assert [str(uri) for uri in moved.targets] == ["sip:cat@127.0.0.9"]
+    assert told == []
+    moved.tell(status, reason)
+    assert told == [f"{name} has gone to sip:cat@127.0.0.9" if gone else "sip:cat@127.0.0.9: 486 Busy Here"]
+    assert moved.ann.up.ended is gone
 
 
 def test_who_has_reached_somebody_else_leaves(office: Office) -> None:

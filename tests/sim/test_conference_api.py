@@ -115,3 +115,54 @@ def test_a_playback_that_fails_later_is_told() -> None:
     assert outcome(world, ann) == ""
     world.library.decode()
     assert ann.hears == "refused.wav"
+
+
+def test_a_transfer_that_fails_is_told_and_the_member_stays() -> None:
+    world, ann, bob = with_key("exec:transfer sip:cat@127.0.0.9")
+    assert outcome(world, ann) == ""
+    assert (ann.referred, ann.hears) == ("sip:cat@127.0.0.9", "mix")
+    ann.tell_of_referral("486 Busy Here")
+    assert (ann.hears, ann.ended) == ("refused.wav", None)
+    world.wait(6)
+    assert (ann.hears, bob.hears) == ("mix", "mix")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [("", "{member} has gone to sip:cat@127.0.0.9"), ("603 Decline", "sip:cat@127.0.0.9: 603 Decline")],
+)
+def test_an_operator_is_told_what_came_of_a_transfer(error: str, told: str) -> None:
+    world, ann, _ = with_key("mute")
+    reply = world.do(f"3000 member {ann.member.id} transfer sip:cat@127.0.0.9")
+    heard: list[str] = []
+    assert reply.later is not None
+    reply.later.then(lambda outcome: heard.append(getattr(outcome, "text", str(outcome))))
+    assert heard == []
+    ann.tell_of_referral(error)
+    assert heard == [told.format(member=ann.member.id)]
+
+
+@pytest.mark.parametrize("target", ["cat", "tel:1001", "http://127.0.0.1"])
+def test_only_sip_uris_can_be_gone_to(target: str) -> None:
+    world, ann, _ = with_key("mute")
+    result = world.do(f"3000 member {ann.member.id} transfer {target}")
+    assert result.text == f"transfer: '{target}' is not a SIP URI like sip:1001@192.0.2.10"
+    assert not ann.referred
+
+
+def test_a_key_posts_to_the_web_server() -> None:
+    world, ann, _ = with_key("exec:webhook help is needed")
+    world.node.posts = True
+    assert outcome(world, ann) == ""
+    (signal,) = world.of(events.WebhookCalled)
+    assert (signal.member, signal.conference, signal.text) == (ann.member.id, "3000", "help is needed")
+
+
+def test_nothing_is_posted_elsewhere() -> None:
+    world, ann, _ = with_key("exec:webhook help")
+    assert outcome(world, ann) == "there is no webhook.url, or webhook.only leaves out webhook-called"
+    assert ann.hears == "refused.wav"
+    world.node.posts = True
+    result = world.do(f"3000 member {ann.member.id} webhook http://127.0.0.1/hook")
+    assert result.text == "webhook: posts to the configured webhook.url only: a text is needed, and no address"
+    assert not world.of(events.WebhookCalled)

@@ -105,7 +105,7 @@ def make_recordings(reactor: Any, configuration: Configuration) -> RecordingFile
     return RecordingFiles(reactor, configuration.path.parent / folder) if folder else None
 
 
-def make_webhook(reactor: Any, settings: Settings, stream: Stream) -> Webhook | None:
+def make_webhook(reactor: Any, settings: Settings, conferences: Conferences) -> Webhook | None:
     """What it needs of HTTP is loaded only where there is one."""
     its = settings.webhook
     if its.url is None or its.secret is None:
@@ -113,5 +113,6 @@ def make_webhook(reactor: Any, settings: Settings, stream: Stream) -> Webhook | 
     from xconf.app.http import Poster
 
     only = frozenset(kind.name for kind in its.only)
+    conferences.posts = not only or "webhook-called" in only
     poster = Poster(reactor, its.url.text, f"xconf/{VERSION}")
-    return Webhook(reactor, stream, poster, node=settings.node.name, secret=its.secret, only=only)
+    return Webhook(reactor, conferences.events, poster, node=settings.node.name, secret=its.secret, only=only)

@@ -131,7 +131,7 @@ class Server(MultiService):
         told = history_command(reactor, configuration.history)
         configuration.commands.add([event_command(self.conferences.events), told])
         self.control = ControlService(configuration.socket, self.run, reactor)
-        self.webhook = make_webhook(reactor, settings, self.conferences.events)
+        self.webhook = make_webhook(reactor, settings, self.conferences)
         for part in (
             self.media,
             self.sip,

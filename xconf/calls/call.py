@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
@@ -206,6 +207,14 @@ class Call:
         except TransferError as fault:
             return failed(fault)
         return result
+
+    def refer(self, target: str, told: Callable[[str], None]) -> None:
+        """For commands: `transfer`, of which they are told what went wrong, or an empty text."""
+
+        def over(outcome: Transferred) -> None:
+            told("" if outcome.done else f"{outcome.status} {outcome.reason}")
+
+        self.transfer(target).addCallbacks(over, lambda failure: told(failure.getErrorMessage()))
 
     def hangup(self, reason: str) -> None:
         """We end it."""

@@ -94,6 +94,12 @@ class CommandRun(MemberEvent, frozen=True, kw_only=True):
     error: str
 
 
+class WebhookCalled(MemberEvent, frozen=True, kw_only=True):
+    """It pressed the keys of `webhook`; text: as they say."""
+
+    text: str
+
+
 class MemberFlagChanged(MemberEvent, frozen=True, kw_only=True):
     flag: str
     on: bool

@@ -35,7 +35,9 @@ class House:
 
 
 class Owner(Protocol):
-    """Whoever keeps the conferences."""
+    """Whoever keeps the conferences. posts: signals of members (the command `webhook`) reach a web server."""
+
+    posts: bool
 
     def ending(self, conference: Conference) -> None:
         """It takes no more members."""

@@ -43,6 +43,9 @@ class Call(Protocol):
     def hangup(self, reason: str) -> None:
         """End the call; also when it has ended already, which does nothing. May call `Member.leave`."""
 
+    def refer(self, target: str, told: Callable[[str], None]) -> None:
+        """Have the telephone call a SIP URI instead. told, once: why that failed, or empty when it is there."""
+
 
 class Media(Protocol):
     """What makes the sound of conferences (media's Engine)."""

@@ -62,6 +62,7 @@ class Conferences:
         self._profiles = profiles
         self._controls = controls
         self._limit = limit
+        self.posts = False  # signals of members reach a web server
         self._conferences: dict[str, Conference] = {}
         self._ending: dict[str, Conference] = {}
 
