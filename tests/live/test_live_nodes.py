@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 from bed_cluster import cluster
 from bed_phones import wait_for
 from bed_rabbit import Broker, available
+from bed_server import BIN
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +34,21 @@ def rows(node: Any, command: str) -> Any:
 
 def everybody(node: Any) -> set[tuple[str, str]]:
     return {(row.get("node", "?"), row["uuid"]) for row in rows(node, "3000 show members") or ()}
+
+
+@contextlib.contextmanager
+def following(node: Any) -> Iterator[Iterator[dict[str, Any]]]:
+    """What `xconf ctl follow` tells, from when it is under way."""
+    command = [str(BIN / "xconf"), "ctl", "-c", str(node.config), "--json", "follow"]
+    with subprocess.Popen(command, cwd=node.folder, stdout=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: followed(node), 10, "somebody follows")
+        assert process.stdout is not None
+        yield map(json.loads, process.stdout)
+        process.kill()
+
+
+def followed(node: Any) -> bool:
+    return int(node.data("counters").get("nodes.following", 0)) > 0
 
 
 def test_members_of_all_nodes_are_steered_and_a_broker_that_dies_costs_nobody_a_call(
@@ -53,6 +72,11 @@ def test_members_of_all_nodes_are_steered_and_a_broker_that_dies_costs_nobody_a_
         assert "mute" in b.ctl(f"3000 member {cid} flags")
         assert [row["state"] for row in rows(a, "nodes")] == ["this one", "here"]
 
+        broker.stop()
+        wait_for(lambda: "RabbitMQ" in a.ctl("3000 show members"), 10, "it is said that there is no bus")
+        broker.start()
+        wait_for(lambda: len(everybody(a)) == 3 and len(everybody(b)) == 3, 25, "all see all again")
+
         broker.kill()
         wait_for(lambda: "RabbitMQ" in a.ctl("3000 show members"), 10, "it is said that there is no bus")
         assert rows(a, "list")[0]["all-members"] == 3, "the totals go on"
@@ -65,11 +89,14 @@ def test_members_of_all_nodes_are_steered_and_a_broker_that_dies_costs_nobody_a_
         broker.start()
         wait_for(lambda: len(everybody(a)) == 3 and len(everybody(b)) == 3, 25, "all see all again")
         assert all(phone.process.poll() is None for phone in nodes.phones.values()), "nobody lost the call"
-        assert a.ctl(f"3000 member {cid} kick") == f"kicked {cid}"
+        with following(a) as events:
+            assert a.ctl(f"3000 member {cid} kick") == f"kicked {cid}"
+            gone = next(event for event in events if event["event"] == "member-left")
+        assert (gone["node"], gone["member"]) == ("b", cid)
         wait_for(lambda: len(everybody(a)) == 2, 5, "cid is gone")
 
         b.process.kill()
         wait_for(lambda: rows(a, "list")[0]["all-members"] == 1, 4, "b's members do not count any more")
         assert rows(a, "nodes")[1]["state"] == "silent"
         assert "without" not in a.ctl("3000 show members")
-        assert rows(a, "counters")["nodes.bus_connected"] == 2
+        assert rows(a, "counters")["nodes.bus_connected"] == 3

@@ -91,6 +91,8 @@ class Nodes(MultiService):
         counts = {f"status_{reason.replace(' ', '_')}": count for reason, count in self.census.table.dropped.items()}
         if self.rabbit is not None:
             counts |= {f"bus_{name}": count for name, count in self.rabbit.counters.items()}
+        if self.desk is not None:
+            counts["following"] = len(self.desk.follower)
         return counts | {f"bus_dropped_{reason}": count for reason, count in self.post.dropped.items()}
 
     def startService(self) -> None:

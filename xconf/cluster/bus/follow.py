@@ -137,6 +137,9 @@ class Follower:
         self._last = 0
         self._timer: Timer | None = None
 
+    def __len__(self) -> int:
+        return len(self._feeds)
+
     def feed(self, conference: str) -> Feed:
         return Feed(self._node, self._stream, conference, self._join)
 
