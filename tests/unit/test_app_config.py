@@ -114,7 +114,7 @@ REFUSED = [
     ("16384-16639}", "16384-16639, media_timeout: -1}", "x.yaml:5: rtp.media_timeout: -1 is not in 0..86400"),
     ("control: {listen: unix:xconf.sock}", "history: {file: no/h.db}", "x.yaml:6: history.file: the folder no does not exist or is not writable"),
     ("control: {listen: unix:xconf.sock}", "history: {keep_days: 0}", "x.yaml:6: history.keep_days: 0 is not in 1..3650"),
-    ("control: {listen: unix:xconf.sock}", "sounds: {speech: [espeak-ng]}", "x.yaml:6: sounds: speech must be a program and its arguments, one of them with {file}, which it writes to"),
+    ("control: {listen: unix:xconf.sock}", "sounds: {speech: {a: [espeak-ng]}}", "x.yaml:6: sounds: speech.a must be a program and its arguments, one of them with {file}, which it writes to"),
     ("control: {listen: unix:xconf.sock}", "sounds: {urls: [file:///etc]}", "x.yaml:6: sounds.urls[0]: must be like https://example.com/path"),
     ("control: {listen: unix:xconf.sock}", "invite: {schedule: {a: {conference: '1', call: '1', at: 18:30}}}", "x.yaml:6: invite.schedule.a.at: must be text, not 1110; put it in quotes"),
     ("control: {listen: unix:xconf.sock}", "invite: {schedule: {a: {conference: '1', call: '1', at: '25:00'}}}", "x.yaml:6: invite.schedule.a.at: '25:00' is not a time of day like '09:00' or '18:30', in quotes"),

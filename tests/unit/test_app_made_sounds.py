@@ -12,12 +12,19 @@ import numpy as np
 import pytest
 import soundfile
 
-from xconf.app.made_sounds import MOST_FILES, SAY, Speech, Web
+from xconf.app.made_sounds import ESPEAK, MOST_FILES, Speech, Web
+from xconf.conference.library import SAY, Library
+from xconf.conference.profile import Profile
 from xconf.media.sounds import Sounds
 from xconf.media.sources import SoundError
 
 RATE = 8000
-ECHO = ["sh", "-c", 'cat > "$0"', "{file}"]
+ECHO = {"e": ["sh", "-c", 'cat > "$0"', "{file}"]}
+
+
+def say(words: str, engine: str = "espeak-ng", voice: str = "en") -> str:
+    """As a profile with that engine and voice has it."""
+    return Library(Sounds(Path())).locate(SAY + words, Profile(tts_engine=engine, tts_voice=voice))
 
 
 def tone(path: Path, frequency: float) -> None:
@@ -87,8 +94,8 @@ def sounds(tmp_path: Path, place: str) -> Sounds:
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="no espeak-ng")
 def test_words_are_spoken(tmp_path: Path) -> None:
     sounds = Sounds(tmp_path)
-    sounds.made = {SAY: Speech(["espeak-ng", "--stdin", "-w", "{file}"]).file}
-    short, long = heard(sounds, "say:One."), heard(sounds, "say:One, two, three, four, five, six.")
+    sounds.made = {SAY: Speech(ESPEAK).file}
+    short, long = heard(sounds, say("One.")), heard(sounds, say("One, two, three, four, five, six."))
     assert np.abs(short).max() > 3000
     assert len(long) > 2 * len(short) > RATE / 2
 
@@ -97,38 +104,51 @@ def test_a_program_that_is_missing_is_named_with_what_to_do() -> None:
     with pytest.raises(
         SoundError, match=r"no program no-such-program; install it .* or name another one in sounds.speech"
     ):
-        Speech(["no-such-program", "{file}"]).file("say:hello")
+        Speech({"e": ["no-such-program", "{file}"]}).file(say("hello", "e"))
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="no espeak-ng")
+def test_each_profile_has_its_voice(tmp_path: Path) -> None:
+    sounds = Sounds(tmp_path)
+    sounds.made = {SAY: Speech(ESPEAK).file}
+    english, german = (heard(sounds, say("Guten Tag, Julia.", voice=voice)) for voice in ("en", "de"))
+    assert len(english) != len(german)
+
+
+def test_an_engine_that_is_not_there_is_named() -> None:
+    with pytest.raises(SoundError, match="no engine 'espeak' in sounds.speech; did you mean espeak-ng"):
+        Speech(ESPEAK).file(say("hello", "espeak"))
 
 
 def test_a_program_that_fails_is_quoted() -> None:
     with pytest.raises(SoundError, match="say: sh failed: no voice"):
-        Speech(["sh", "-c", "echo no voice >&2; exit 3", "{file}"]).file("say:hello")
+        Speech({"e": ["sh", "-c", "echo no voice >&2; exit 3", "{file}"]}).file(say("hello", "e"))
 
 
 def test_what_is_said_is_no_command() -> None:
     words = "'; $(touch /tmp/x) `id` --help"
-    assert Speech(ECHO).file(f"say:{words}").read_text() == words
+    assert Speech(ECHO).file(say(words, "e")).read_text() == words
 
 
 def test_words_without_end_and_no_words_are_refused() -> None:
     with pytest.raises(SoundError, match="at most 1000 characters"):
-        Speech(ECHO).file("say:" + 2000 * "x")
+        Speech(ECHO).file(say(2000 * "x", "e"))
     with pytest.raises(SoundError, match="give some words"):
-        Speech(ECHO).file("say: ")
+        Speech(ECHO).file(say(" ", "e"))
 
 
 def test_a_program_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xconf.app.made_sounds.SPEAKING", 0.2)
     with pytest.raises(SoundError, match="took more than"):
-        Speech(["sh", "-c", "exec sleep 60", "{file}"]).file("say:hello")
+        Speech({"e": ["sh", "-c", "exec sleep 60", "{file}"]}).file(say("hello", "e"))
 
 
 def test_the_same_words_are_made_once_and_only_so_many_are_kept() -> None:
     speech = Speech(ECHO)
-    first = speech.file("say:0")
-    assert speech.file("say:0") == first
+    first = speech.file(say("0", "e"))
+    assert speech.file(say("0", "e")) == first
     for number in range(1, MOST_FILES + 1):
-        speech.file(f"say:{number}")
+        speech.file(say(str(number), "e"))
     assert len(list(first.parent.iterdir())) == MOST_FILES
     assert not first.exists()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xconf.app.cluster_settings import Cluster
 from xconf.app.convert import FAILED, Converter
-from xconf.app.made_sounds import SAY, Speech, Web
+from xconf.app.made_sounds import ESPEAK, Speech, Web
 from xconf.app.paths import DTMF, SOUNDS
 from xconf.app.problems import KeyPath
 from xconf.app.settings import Control, History, Recording, Settings, SoundFolder
@@ -24,7 +24,7 @@ from xconf.conference import errors
 from xconf.conference.commands import CommandsError, Table, load_folder
 from xconf.conference.controls import Controls
 from xconf.conference.dispatch import load_table
-from xconf.conference.library import Library
+from xconf.conference.library import SAY, Library
 from xconf.conference.profile import Profile, resolve
 from xconf.media.sounds import Sounds
 from xconf.media.sources import SoundError
@@ -231,7 +231,11 @@ def _references(
     if isinstance(trunk, str) and trunk not in trunks:
         document.problem(("invite", "trunk"), f"no trunk '{trunk}'{errors.near(trunk, trunks)}")
     names = {"default", *_section(raw, "controls")}
+    engines = {*ESPEAK, *_section(_section(raw, "sounds"), "speech")}
     for name, profile in profiles.items():
+        if profile.tts_engine not in engines:
+            text = f"no engine '{profile.tts_engine}' in sounds.speech{errors.near(profile.tts_engine, engines)}"
+            document.problem(("profiles", name, "tts_engine"), text)
         for key in ("admin_controls", "user_controls"):
             wanted = getattr(profile, key)
             if wanted not in names:
@@ -268,7 +272,10 @@ def _sound_folder(document: Document, raw: Mapping[str, Any]) -> Sounds:
 def makers(its: SoundFolder) -> dict[str, Callable[[str], Path]]:
     """What makes files of sounds that are none, by how their texts begin."""
     web = Web([url.text for url in its.urls])
-    return {SAY: Speech(its.speech).file, **({"http://": web.file, "https://": web.file} if its.urls else {})}
+    return {
+        SAY: Speech({**ESPEAK, **its.speech}).file,
+        **({"http://": web.file, "https://": web.file} if its.urls else {}),
+    }
 
 
 def _prepare(document: Document, sounds: Sounds, profiles: Mapping[str, Profile]) -> None:

@@ -13,15 +13,17 @@ import threading
 import urllib.error
 import urllib.request
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from xconf.conference.errors import near
+from xconf.conference.library import spoken
 from xconf.media.sources import SoundError
 
-SAY = "say:"
-FILE = "{file}"
+FILE, VOICE = "{file}", "{voice}"
+ESPEAK = {"espeak-ng": ["espeak-ng", "--stdin", "-v", VOICE, "-w", FILE]}
 LONGEST_TEXT = 1000  # characters
 SPEAKING = 15.0  # s that a program may take
 FETCHING = 20.0  # s that a web server may take for each step
@@ -65,22 +67,28 @@ class Files:
 
 
 class Speech:
-    """command: a program that speaks what it reads to a file, which stands there as `{file}`."""
+    """engines: programs by name, that speak what they read to a file, which stands among their arguments as `{file}`; the
+    voice, where they have several, as `{voice}`.
+    """
 
-    def __init__(self, command: Sequence[str]) -> None:
-        self._command = command
+    def __init__(self, engines: Mapping[str, Sequence[str]]) -> None:
+        self._engines = engines
         self.file = Files(self._speak).file
 
     def _speak(self, spec: str, path: Path) -> None:
-        text = spec.removeprefix(SAY).strip()
+        engine, voice, text = spoken(spec)
+        text = text.strip()
         if not text:
             raise SoundError("say: what? give some words")
         if len(text) > LONGEST_TEXT:
             raise SoundError(f"say: at most {LONGEST_TEXT} characters are spoken, not {len(text)}")
-        program = self._command[0]
+        command = self._engines.get(engine)
+        if command is None:
+            raise SoundError(f"say: no engine '{engine}' in sounds.speech{near(engine, self._engines)}")
+        program = command[0]
         try:
             ended = subprocess.run(  # no shell: the text is data, whatever is in it
-                [part.replace(FILE, str(path)) for part in self._command],
+                [part.replace(FILE, str(path)).replace(VOICE, voice) for part in command],
                 input=text.encode(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

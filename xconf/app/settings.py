@@ -76,12 +76,14 @@ class SoundFolder(Section, frozen=True):
     """Prompts and music other than those that come with xconf, and sounds that are made when they are wanted."""
 
     path: str | None = None
-    speech: list[str] = field(default_factory=lambda: ["espeak-ng", "--stdin", "-w", FILE])
+    speech: dict[str, list[str]] = {}
     urls: list[WebURL] = []
 
     def __post_init__(self) -> None:
-        if not self.speech or not any(FILE in part for part in self.speech[1:]):
-            raise ValueError(f"speech must be a program and its arguments, one of them with {FILE}, which it writes to")
+        for name, command in self.speech.items():
+            if not any(FILE in part for part in command[1:]):
+                text = f"speech.{name} must be a program and its arguments, one of them with {FILE}, which it writes to"
+                raise ValueError(text)
 
 
 class Dtmf(Section, frozen=True):

@@ -28,6 +28,16 @@ def at_once(work: Load, done: Loaded) -> None:
         done(sound)
 
 
+SAY = "say:"
+_APART = "\0"  # in no text that anybody types
+
+
+def spoken(spec: str) -> tuple[str, str, str]:
+    """Engine, voice and words of a spoken sound, as `Library.locate` names it."""
+    engine, voice, words = spec.removeprefix(SAY).split(_APART, 2)
+    return engine, voice, words
+
+
 class Library:
     """aside: makes a sound ready elsewhere, then calls back, here, with it or with what went wrong."""
 
@@ -37,8 +47,11 @@ class Library:
 
     def locate(self, spec: str, profile: Profile) -> str:
         """The name of a sound below the folder of all sounds: with the profile's prefix where there is such a file or
-        folder. Raises SoundError.
+        folder. What is spoken: with the profile's engine and voice. Raises SoundError.
         """
+        if spec.startswith(SAY):
+            words = spec.removeprefix(SAY).replace(_APART, "")
+            return SAY + _APART.join((profile.tts_engine, profile.tts_voice, words))
         shuffle, name = SHUFFLE if spec.startswith(SHUFFLE) else "", spec.removeprefix(SHUFFLE)
         prefix, rate = profile.sound_prefix.rstrip("/"), profile.sample_rate
         if not prefix or "://" in spec or self._sounds.maker(spec) or name.startswith("/"):

@@ -24,6 +24,7 @@ MAX_NOISE = 10_000
 
 Level = Annotated[int, Meta(ge=0, le=MAX_LEVEL)]
 Pin = Annotated[str, Meta(pattern=r"^[0-9]{1,10}\Z", description="1 to 10 digits")]
+Voice = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][\w+.-]{0,63}\Z", description="the name of a voice, like en or de")]
 Spec = Annotated[str, Meta(max_length=512)]
 
 _AGC = re.compile(r"(\d{1,5}):(\d{1,5}):(\d{1,5}):(\d{1,5})")
@@ -128,6 +129,8 @@ class Profile(Keys, frozen=True):
     admin_pin: Pin | None = None
     user_pin: Pin | None = None
     sound_prefix: Spec = ""
+    tts_engine: Annotated[str, Meta(max_length=64)] = "espeak-ng"
+    tts_voice: Voice = "en"
     moh: Spec = "moh.wav"
     enter_pin_code: Spec = "enter-pin.wav"
     bad_pin_code: Spec = "bad-pin.wav"
