@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 from bed_phones import end_process, own_address, wait_for
 from bed_server import BIN
 
@@ -21,6 +22,7 @@ def asked(config: Path, *words: str) -> Any:
     return json.loads(done.stdout) if done.stdout else None
 
 
+@pytest.mark.long
 def test_nodes_as_written_start_hear_each_other_and_are_drained(tmp_path: Path) -> None:
     folder = tmp_path / "cluster"
     command = [BIN / "xconf", "cluster-init", "1", "--folder", folder, "--address", own_address()]

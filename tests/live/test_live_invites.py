@@ -114,3 +114,22 @@ def test_a_codec_that_changes_in_a_call(calling: Server, crew: Phones) -> None:
     wait_for(lambda: [m["codec"] for m in calling.members("3095")] == ["PCMA/8000"], 5, "the codec has changed")
     outcome = run.finish()
     assert outcome.status == 0, outcome.explain()
+
+
+def test_an_offer_that_crosses_ours_is_put_off_and_the_call_goes_on(calling: Server, crew: Phones) -> None:
+    bob = crew.sipp("called-glare", calling, "-")
+    calling.ctl(f"invite 3096 sip:bob@{bob.address}:5060 flags=+speaker")
+    assert result(calling, "3096")["state"] == "answered"
+    calling.ctl("3096 term")
+    outcome = bob.finish()
+    assert outcome.status == 0, outcome.explain()
+
+
+def test_a_telephone_that_is_transferred_calls_the_other_one_and_leaves(calling: Server, crew: Phones) -> None:
+    ann, bob = crew.baresip("ann", tone=1013), crew.baresip("bob", tone=433)
+    ann.dial(calling.uri("3097"))
+    bob.dial(calling.uri("3098"))
+    (member,) = calling.wait_members("3097", 1)
+    calling.ctl(f"3097 member {member['uuid']} transfer {calling.uri('3098')}")
+    calling.wait_members("3098", 2)
+    calling.wait_members("3097", 0)

@@ -51,6 +51,7 @@ def followed(node: Any) -> bool:
     return int(node.data("counters").get("nodes.following", 0)) > 0
 
 
+@pytest.mark.long
 def test_members_of_all_nodes_are_steered_and_a_broker_that_dies_costs_nobody_a_call(
     broker: Broker, tmp_path: Any
 ) -> None:

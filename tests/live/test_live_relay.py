@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import pytest
 from bed_audio import tone_levels
 from bed_cluster import PORT, SECRET, cluster
 from bed_phones import end_process, own_address, wait_for
@@ -16,6 +17,7 @@ from bed_server import BIN
 RELAY = 65020
 
 
+@pytest.mark.long
 def test_nodes_hear_each_other_through_the_relay_which_is_steered_while_it_runs(tmp_path: Path) -> None:
     address = own_address()
     config = tmp_path / "relay.yaml"

@@ -107,13 +107,17 @@ def test_ci_fails_only_on_what_is_far_out_of_line(
     row: Row, words: list[str], status: int, kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures_are(monkeypatch, some=Figures([row]))
-    assert command.main(words) == status
+    assert command.main([*words, "some"]) == status
     assert kept.exists() is ("--ci" not in words)
 
 
 def test_ci_fails_when_nothing_could_be_measured(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     figures_are(monkeypatch, broken=ValueError("the server did not start"))
-    assert command.main(["--quick", "--ci"]) == 1
+    assert command.main(["--quick", "--ci", "broken"]) == 1
+
+
+def test_what_ci_measures_is_there() -> None:
+    assert set(command.IN_CI) < set(command.FIGURES)
 
 
 def test_an_unknown_figure_is_named(capsys: pytest.CaptureFixture[str]) -> None:
