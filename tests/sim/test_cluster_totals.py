@@ -5,7 +5,7 @@ from __future__ import annotations
 from town_world import Town
 
 from xconf.cluster.node_command import nodes_command
-from xconf.cluster.status import Load
+from xconf.cluster.status import Load, Takes
 from xconf.conference.events import NodeChanged
 
 MUSIC = "music.wav"
@@ -189,6 +189,19 @@ def test_the_table_of_nodes():
     rows = town["a"].do("nodes").data
     assert [(row["node"], row["state"]) for row in rows] == [("a", "this one"), ("b", "silent"), ("c", "here")]
     assert rows[1]["losses"] == 1
+
+
+def test_the_table_of_nodes_tells_where_callers_are_sent_to():
+    town = Town("a", "b")
+    there = Load(uri="sip:192.0.2.21", region="eu", takes=Takes.LISTENERS)
+    town["a"].table.add([nodes_command(town["a"].census, lambda: there)])
+    town.wait(1)
+    reply = town["a"].do("nodes")
+    assert [(row["region"], row["takes"], row["sip"]) for row in reply.data] == [
+        ("eu", "listeners", "sip:192.0.2.21"),
+        ("", "none", ""),
+    ]
+    assert reply.text.splitlines()[1].endswith("eu      listeners  sip:192.0.2.21")
 
 
 def test_what_was_flushed_is_told_anew():

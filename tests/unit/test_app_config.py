@@ -173,6 +173,13 @@ REFUSED = [
     ("node: {name: a}", "cluster: {bus: 'http://u:hidden@x'}", "x.yaml:1: cluster.bus: must be like amqp://127.0.0.1:5672 or amqps://user:password@host"),
     ("node: {name: a}", "cluster: {ttl: 256}", "x.yaml:1: cluster.ttl: 256 is not in 0..255"),
     ("node: {name: a}", "cluster: {payload: mp3}", "x.yaml:1: cluster.payload: 'mp3' is not one of pcm, opus"),
+    ("node: {name: a}", "cluster: {router: {enable: true}}", "x.yaml:1: cluster: router.enable is true, but there is no other node; set enable, secret and peers, too"),
+    ("node: {name: a}", "cluster: {router: {sip: '192.0.2.20:5060'}}", "x.yaml:1: cluster.router.sip: '192.0.2.20:5060' is not a node's SIP URI, without a number, like sip:192.0.2.11:5060"),
+    ("node: {name: a}", "cluster: {router: {sip: 'sip:3000@192.0.2.20'}}", "x.yaml:1: cluster.router.sip: 'sip:3000@192.0.2.20' is not a node's SIP URI, without a number, like sip:192.0.2.11:5060"),
+    ("node: {name: a}", f"cluster: {{router: {{sip: 'sip:{'x' * 100}'}}}}", f"x.yaml:1: cluster.router.sip: 'sip:{'x' * 100}' must be of 100 ASCII characters at most, for other nodes to be told"),
+    ("node: {name: a}", f"cluster: {{router: {{region: {'x' * 101}}}}}", "x.yaml:1: cluster.router: region has to be printable and of 100 octets at most"),
+    ("node: {name: a}", "cluster: {router: {takes: some}}", "x.yaml:1: cluster.router.takes: 'some' is not one of all, speakers, listeners"),
+    ("node: {name: a}", "cluster: {enable: true, listen: 192.0.2.20:65021, secret: 0123456789abcdef, peers: [192.0.2.21:65021], router: {enable: true}}", "x.yaml:1: cluster.router.sip is missing, and sip.listen has no address that other machines reach; give it, like sip:192.0.2.20:5060"),
     ("node: {name: a}", "x: 1", "x.yaml:1: x: unknown key; there is cluster, control, controls, dialplan, dtmf, history, invite, log, node, profiles, recording, rtp, sip, sounds, webhook"),
     ("node: {name: a}", "sounds: {path: none}", "x.yaml:1: sounds.path: there is no folder none"),
     ("node: {name: a}", "dtmf: {folders: [none]}", "x.yaml:1: dtmf.folders[0]: none: no such folder of keypad commands"),
@@ -187,6 +194,29 @@ def test_a_fault_is_refused_in_one_line(old: str, new: str, line: str, tmp_path:
 
     assert old in GOOD
     assert faults(tmp_path, GOOD.replace(old, new, 1)) == [line.replace("{sounds}", str(SOUNDS))]
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "listen", "uri"),
+    [
+        ("192.0.2.20", "udp://0.0.0.0:5060, udp://127.0.0.1:5061, tcp://192.0.2.20:5062", "sip:192.0.2.20:5062;transport=tcp"),
+        ("127.0.0.1", "udp://0.0.0.0:5060, udp://127.0.0.1:5061, udp://192.0.2.20:5062", "sip:127.0.0.1:5061"),
+        ("'[2001:db8::1]", "udp://[::]:5060, udp://[2001:db8::1]:5060", "sip:[2001:db8::1]:5060"),
+    ],
+)  # fmt: skip
+def test_other_nodes_send_callers_to_the_first_address_that_those_reach(
+    tunnel: str, listen: str, uri: str, tmp_path: Path
+) -> None:
+    peer, quote = ("[2001:db8::2]", "'") if "[" in tunnel else ("192.0.2.21" if "192" in tunnel else "127.0.0.2", "")
+    cluster = (
+        f"cluster: {{enable: true, secret: 0123456789abcdef, listen: {tunnel}:65021{quote}, "
+        f"peers: ['{peer}:65021'], router: {{enable: true}}}}"
+    )
+    listens = ", ".join(f"'{one}'" for one in listen.split(", "))
+    text = GOOD.replace("node: {name: a}", cluster).replace("[udp://127.0.0.1:5060]", f"[{listens}]")
+    (tmp_path / "x.yaml").write_text(text)
+    settings = config.load(tmp_path / "x.yaml").settings
+    assert settings.cluster.own_uri(settings.sip.listen) == uri
 
 
 def test_all_faults_are_shown_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

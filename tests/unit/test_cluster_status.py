@@ -11,13 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xconf.cluster.nodes import NodeTable
-from xconf.cluster.status import About, Load, Part, Reporter, State, StatusError, parse
+from xconf.cluster.status import About, Load, Part, Reporter, State, StatusError, Takes, parse
 
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 NAMES = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=16)
 PARTS = st.builds(
     lambda name, members, speakers, state, revision: Part(name, members + speakers, speakers, State(state), revision),
     NAMES, st.integers(0, 9999), st.integers(0, 50), st.integers(0, 7), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+TEXTS = st.text(st.characters(categories=("L", "N", "P")), max_size=25)  # of four octets at most each
+LOADS = st.builds(
+    lambda calls, more, tenths, cpu, pending, draining, uri, region, takes: Load(
+        calls, calls + more, tenths / 10, cpu / 10, pending, draining, uri, region, Takes(takes)
+    ),
+    st.integers(0, 2**31), st.integers(0, 2**31 - 1), st.integers(0, 65535), st.integers(0, 65535),
+    st.integers(0, 2**32 - 1), st.booleans(), TEXTS, TEXTS, st.integers(0, 3),
 )  # fmt: skip
 
 
@@ -29,7 +37,7 @@ def golden(title: str) -> bytes:
 
 
 def test_a_complete_status_as_documented():
-    load = Load(calls=417, most_calls=1000, late=2.7, cpu=48.5, pending=3)
+    load = Load(417, 1000, 2.7, 48.5, 3, uri="sip:192.0.2.20:5061", region="eu", takes=Takes.LISTENERS)
     parts = [Part("3000", 400, 2, State.ADMIN | State.OPEN, 5, 3), Part("4711", 1, 1, State.PLAYING)]
     assert Reporter().complete(load, parts) == [golden("complete status")]
 
@@ -54,11 +62,32 @@ def test_what_was_told_is_read_in_however_many_datagrams(parts):
     assert max(map(len, bodies)) <= 200
 
 
+@given(LOADS)
+def test_how_busy_a_node_is_and_for_whom_it_is_there_is_read_as_it_was_told(load):
+    assert parse(Reporter().complete(load, ())[0]).load == load
+
+
+def test_an_older_version_tells_no_address_and_nobody_is_sent_there():
+    body = Reporter().complete(Load(7, 10, 2.5, 40.0, 1, uri="sip:192.0.2.20", region="eu", takes=Takes(1)), ())[0]
+    older = body[:10] + b"\x10" + body[11:27] + b"\x00"
+    assert parse(older).load == Load(7, 10, 2.5, 40.0, 1)
+    assert parse(older).load.uri == ""
+
+
+@pytest.mark.parametrize("text", ["sip:192.0.2.20\r\nX: y", "s" * 101])
+def test_an_address_that_could_not_be_told_callers_is_refused(text):
+    with pytest.raises(StatusError):
+        parse(Reporter().complete(Load(uri=text), ())[0])
+
+
 def test_the_longest_status_that_can_be_is_within_its_bound():
     parts = [
         Part("\N{SNOWMAN WITHOUT SNOW}" * 60 + "\N{GRINNING FACE}" * 4, 10**9, 10**8, State(7), 2**32 - 1, 0xFFFF)
     ] * 300
-    assert max(map(len, Reporter().complete(Load(2**31, 2**31, 9e9, 9e9, 2**31), parts))) <= 1200
+    load = Load(2**31, 2**31, 9e9, 9e9, 2**31, uri="s" * 100, region="e" * 100)
+    bodies = Reporter().complete(load, parts)
+    assert max(map(len, bodies)) <= 1200
+    assert sum(len(parse(body).parts) for body in bodies) == 300
 
 
 @given(st.binary(max_size=120))

@@ -48,16 +48,17 @@ def parse_wanted(text: str) -> Wanted:
         return Wanted(seconds)
     if words.pop(0) != "to" or not 1 <= len(words) <= MOST_TARGETS:
         raise ValueError(f"not understood: drain [{USAGE}]")
-    return Wanted(seconds, tuple(map(_target, words)))
+    return Wanted(seconds, tuple(map(node_uri, words)))
 
 
-def _target(word: str) -> URI:
+def node_uri(word: str) -> URI:
+    """Where a node is reached: a SIP URI without a user. Raises ValueError."""
     try:
         uri = URI.parse(word)
     except RemoteProtocolError:
         uri = None
     if uri is None or not uri.is_sip or not uri.host or uri.user is not None or uri.headers:
-        raise ValueError(f"'{word}' is not another node's SIP URI, without a number, like sip:192.0.2.11:5060")
+        raise ValueError(f"'{word}' is not a node's SIP URI, without a number, like sip:192.0.2.11:5060")
     return uri
 
 

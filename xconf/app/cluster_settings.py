@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from xconf.api.drain_commands import node_uri
 from xconf.app.section import Section
+from xconf.app.values import Listen
+from xconf.cluster.status import LONGEST_TEXT
 from xconf.media.codecs import CodecMissing
 from xconf.media.opus import Opus
 
+NO_URI = (
+    "cluster.router.sip is missing, and sip.listen has no address that other machines reach; give it, like "
+    "sip:192.0.2.20:5060"
+)
 Secret = Annotated[str, Meta(min_length=16, max_length=256)]
 
 
@@ -81,6 +89,33 @@ class Broker:
         return cls(text)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeURI:
+    """Where callers reach a node: a SIP URI without a user."""
+
+    text: str
+
+    @classmethod
+    def parse(cls, text: str) -> NodeURI:
+        uri = str(node_uri(text))
+        if not uri.isascii() or len(uri) > LONGEST_TEXT:
+            raise ValueError(f"'{text}' must be of {LONGEST_TEXT} ASCII characters at most, for other nodes to be told")
+        return cls(uri)
+
+
+class Router(Section, frozen=True):
+    """Which node takes a call, and where it is sent from here."""
+
+    enable: bool = False
+    sip: NodeURI | None = None
+    region: str = ""
+    takes: Literal["all", "speakers", "listeners"] = "all"
+
+    def __post_init__(self) -> None:
+        if not self.region.isprintable() or len(self.region.encode()) > LONGEST_TEXT:
+            raise ValueError(f"region has to be printable and of {LONGEST_TEXT} octets at most")
+
+
 class Cluster(Section, frozen=True):
     """Conferences over several nodes."""
 
@@ -95,11 +130,14 @@ class Cluster(Section, frozen=True):
     encrypt: bool = True
     payload: Literal["pcm", "opus"] = "pcm"
     bus: Broker | None = None
+    router: Router = Router()
 
     def __post_init__(self) -> None:
         if self.previous_secret is not None and self.previous_secret == self.secret:
             raise ValueError("previous_secret is the same as secret; leave it out")
         if not self.enable:
+            if self.router.enable:
+                raise ValueError("router.enable is true, but there is no other node; set enable, secret and peers, too")
             return
         if self.payload == "opus":
             self._check_opus()
@@ -133,3 +171,16 @@ class Cluster(Section, frozen=True):
     def secrets(self) -> list[bytes]:
         """The one to be used, then the one on its way out."""
         return [secret.encode() for secret in (self.secret, self.previous_secret) if secret is not None]
+
+    def own_uri(self, listens: Sequence[Listen]) -> str:
+        """Where other nodes send callers to; empty without a router. Raises ValueError when the configuration does not tell."""
+        if not self.router.enable:
+            return ""
+        if self.router.sip is not None:
+            return self.router.sip.text
+        near = ipaddress.ip_address(self.listen.host).is_loopback
+        for listen in listens:
+            address = ipaddress.ip_address(listen.host)
+            if not address.is_unspecified and (near or not address.is_loopback):
+                return listen.uri
+        raise ValueError(NO_URI)

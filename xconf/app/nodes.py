@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -18,7 +19,7 @@ from xconf.cluster.census import LOOK_EVERY, Census
 from xconf.cluster.frame import Kind
 from xconf.cluster.node_command import nodes_command
 from xconf.cluster.service import TunnelService
-from xconf.cluster.status import Load
+from xconf.cluster.status import Load, Takes
 from xconf.conference.dispatch import Result, in_turns
 from xconf.conference.events import Error
 from xconf.conference.registry import Conferences
@@ -44,7 +45,7 @@ class Nodes(MultiService):
         self._conferences = conferences
         self._tunnel = tunnel
         self._busy = busy
-        self._most_calls = settings.sip.limits.calls
+        self._idle = offered(settings)
         self._cpu = Processor()
         self.census = Census(settings.node.name, conferences, self._send, self.load, self._gone)
         self.post = Post(settings.node.name, tunnel.tunnel.epoch, settings.cluster.secrets, self._known)
@@ -84,7 +85,8 @@ class Nodes(MultiService):
         """How busy this node is."""
         calls, late, draining = self._busy()
         inside = sum(len(one.members) + len(one.waiting) + len(one.leaving) for one in self._conferences)
-        return Load(calls, self._most_calls, late, self._cpu.percent, max(0, calls - inside), draining)
+        now = {"calls": calls, "late": late, "cpu": self._cpu.percent, "pending": max(0, calls - inside)}
+        return replace(self._idle, **now, draining=draining)  # type: ignore[arg-type]
 
     def counters(self) -> dict[str, int]:
         """What was counted since the start."""
@@ -126,6 +128,14 @@ class Nodes(MultiService):
 
     def _tell(self, line: str) -> None:
         self._conferences.events.publish(Error, conference="", part="bus", error=line)
+
+
+def offered(settings: Settings) -> Load:
+    """What this node has room for, and where callers who came to other nodes reach it."""
+    cluster = settings.cluster
+    uri = cluster.own_uri(settings.sip.listen)
+    takes = Takes[cluster.router.takes.upper()]
+    return Load(most_calls=settings.sip.limits.calls, uri=uri, region=cluster.router.region, takes=takes)
 
 
 class Processor:

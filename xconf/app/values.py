@@ -50,9 +50,17 @@ class Listen:
             raise ValueError(f"'{text}' is not like {scheme}://127.0.0.1:{5061 if scheme == 'tls' else 5060}")
         return cls(TRANSPORTS[scheme], str(_address(host)), port)
 
+    @property
+    def uri(self) -> str:
+        """Where one calls who wants to come here."""
+        return f"sip:{self._at}" + ("" if self.transport == "udp" else f";transport={self.transport}")
+
+    @property
+    def _at(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.transport}://{host}:{self.port}"
+        return f"{self.transport}://{self._at}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ def _own(census: Census, load: Load, node: Conferences) -> Row:
         "heard": 0.0,
         "losses": 0,
         "octets": 0,
+        **_for_whom(load),
     }
 
 
@@ -54,8 +55,21 @@ def _row(other: Node, now: float) -> Row:
         "heard": round(now - other.heard, 1),
         "losses": other.losses,
         "octets": round(other.octets / seconds),
+        **_for_whom(other.load),
     }
 
 
 def _busy(load: Load) -> Row:
-    return {"calls": load.calls, "most": load.most_calls, "late-ms": round(load.late, 1), "cpu": round(load.cpu, 1)}
+    return {
+        "calls": load.calls,
+        "pending": load.pending,
+        "most": load.most_calls,
+        "late-ms": round(load.late, 1),
+        "cpu": round(load.cpu, 1),
+    }
+
+
+def _for_whom(load: Load) -> Row:
+    """takes: which callers who came to other nodes; sip: where those reach it."""
+    takes = (load.takes.name or "none").lower() if load.uri else "none"
+    return {"region": load.region, "takes": takes, "sip": load.uri}

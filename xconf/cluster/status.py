@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntFlag
 
 VERSION = 1
 LONGEST = 1200  # octets of a body: with seal and headers it fits into a datagram on any path
+LONGEST_TEXT = 100  # octets of a load's texts
 MOST_PARTS = 0xFFFF
 _HEAD = struct.Struct(">BBIHH")
 _LOAD = struct.Struct(">IIHHI")
@@ -31,6 +32,14 @@ class About(IntFlag):
     LEAVING = 4  # the last one: the node stops
 
 
+class Takes(IntFlag):
+    """Which callers a node takes."""
+
+    SPEAKERS = 1
+    LISTENERS = 2
+    ALL = 3
+
+
 class State(IntFlag):
     """Of a conference on a node."""
 
@@ -42,7 +51,11 @@ class State(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a node is. late: ms by which 99 % of the last ticks came at most late; cpu: % of one core."""
+    """How busy a node is, and for whom it is there. late: ms by which 99 % of the last ticks came at most late; cpu: % of one core.
+
+    uri: where others' callers reach it, a SIP URI without a user; empty: they are not to be sent there. That and region are of
+    `LONGEST_TEXT` octets at most.
+    """
 
     calls: int = 0
     most_calls: int = 0
@@ -50,6 +63,9 @@ class Load:
     cpu: float = 0.0
     pending: int = 0  # calls that are being set up
     draining: bool = False
+    uri: str = ""
+    region: str = ""
+    takes: Takes = Takes.ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +134,9 @@ class Reporter:
 
 def _block(load: Load) -> bytes:
     late, cpu = (min(round(10 * value), 0xFFFF) for value in (load.late, load.cpu))
-    fixed = _LOAD.pack(load.calls, load.most_calls, late, cpu, load.pending)
-    return bytes((len(fixed),)) + fixed
+    texts = b"".join(bytes((len(octets),)) + octets for octets in (load.uri.encode(), load.region.encode()))
+    block = _LOAD.pack(load.calls, load.most_calls, late, cpu, load.pending) + texts + bytes((load.takes,))
+    return bytes((len(block),)) + block
 
 
 def _chunks(encoded: Sequence[bytes], room: int) -> Iterator[list[bytes]]:
@@ -141,16 +158,35 @@ def parse(body: bytes) -> Status:
         version, about, number, index, total = _HEAD.unpack_from(body)
         if version != VERSION:
             raise StatusError(f"version {version}")
-        at = _HEAD.size
-        calls, most_calls, late, cpu, pending = _LOAD.unpack_from(body, at + 1)
-        at, parts = _parts(body, at + 1 + body[at])
+        flags = About(about)
+        start = _HEAD.size + 1
+        at = start + body[_HEAD.size]
+        load = _load(body[start:at], About.DRAINING in flags)
+        at, parts = _parts(body, at)
     except (struct.error, IndexError, UnicodeDecodeError):
         raise StatusError("malformed") from None
-    flags = About(about)
     if not index < total or any(part.speakers > part.members or not part.name.isprintable() for part in parts):
         raise StatusError("malformed")
-    load = Load(calls, most_calls, late / 10, cpu / 10, pending, About.DRAINING in flags)
     return Status(flags, number, index, total, load, parts)
+
+
+def _load(block: bytes, draining: bool) -> Load:
+    calls, most_calls, late, cpu, pending = _LOAD.unpack_from(block)
+    load = Load(calls, most_calls, late / 10, cpu / 10, pending, draining)
+    if len(block) == _LOAD.size:
+        return load  # of a version that told no more
+    uri, at = _text(block, _LOAD.size)
+    region, at = _text(block, at)
+    return replace(load, uri=uri, region=region, takes=Takes(block[at] & Takes.ALL))
+
+
+def _text(block: bytes, at: int) -> tuple[str, int]:
+    """The text that begins there, and where it ends."""
+    end = at + 1 + block[at]
+    text = block[at + 1 : end].decode()
+    if end > len(block) or block[at] > LONGEST_TEXT or not text.isprintable():
+        raise StatusError("malformed")
+    return text, end
 
 
 def _parts(body: bytes, at: int) -> tuple[int, tuple[Part, ...]]:
