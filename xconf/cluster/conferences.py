@@ -202,7 +202,7 @@ class Conferences:
         source = link.sources.pop(node, None)
         if source is not None:
             self.streams -= 1
-            for name in ("late", "concealed", "slips", "jumps"):
+            for name in ("late", "concealed", "slips", "splices", "jumps"):
                 self.counts[name] += getattr(source.stream, name)
 
     def failed(self, link: ConferenceLink, node: str) -> None:

@@ -2,7 +2,9 @@
 
 A frame is laid out to be played 20 ms and a margin after it comes, plus what the way's jitter asks for: so that the two nodes'
 ticks may lie anywhere between each other, and drift. Clocks that differ are followed by frames of a few samples more or fewer
-(`slip`); when the way gets longer or shorter at once, the stream repeats or skips a piece, cross-faded.
+(`slip`), so seldom that the pitch stays what it is to human ears; where a stream is a whole frame later than it needs to be,
+two frames are made one where they are alike (`splice`); when the way gets longer or much shorter at once, the stream repeats or
+skips a piece, cross-faded.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ import numpy.typing as npt
 
 from xconf.cluster.pace import FAR, MARGIN, STEADY, TICK, Metronome, Pace
 from xconf.cluster.slip import HALF, stretched
-from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join
+from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, splice
 
 Samples = npt.NDArray[np.int16]
 
 RING = 64  # frames that are held at most
 LEAP = RING // 2  # frames that one may be ahead of the others, or that are repeated or skipped at once
 PHASE = 0.02  # s more than it needs by which sound after silence may be late
+SLIP_EVERY = 4  # ticks: the pitch is off by 0.16 % while a stream slips; four times as much is heard
+SPLICE_EVERY = 10  # ticks
+ALIKE = 0.8  # likeness from which two frames are made one without being noticed
+TRIES = 3  # times that such frames are waited for
 _NEVER = 1 << 62
 
 
@@ -26,13 +32,13 @@ class Stream:
     """One (node, conference). Frames of the sender's `tick` go in by `put`; `end` says that there are no more for now; `read`,
     once in each tick of the metronome, gives what is to be heard. rate: Hz.
 
-    late, concealed, slips, jumps: frames that came too late, that were made up, that were made of more or fewer samples, and
-    that repeat or skip a piece.
+    late, concealed, slips, splices, jumps: frames that came too late, that were made up, that were made of more or fewer
+    samples, of two frames, and that repeat or skip a piece.
     """
 
     def __init__(self, rate: int, channels: int, metronome: Metronome) -> None:
         self.rate, self.channels = rate, channels
-        self.late = self.concealed = self.slips = self.jumps = 0
+        self.late = self.concealed = self.slips = self.splices = self.jumps = 0
         self.active = False
         """Something is heard, or is about to be."""
         self._metronome = metronome
@@ -48,6 +54,7 @@ class Stream:
         self._end = _NEVER  # frame from which on there are none
         self._prepared = -1  # frames up to here may have been played
         self._hidden = FADE_FRAMES  # frames made up in a row
+        self._tries = 0  # pairs of frames in a row that were not alike
         self._position = 0  # sample that is read next
         self._tick = metronome.tick
 
@@ -129,14 +136,18 @@ class Stream:
         # When the first sample of a frame that comes late would be read, less when it is there.
         slack = self._metronome.at - TICK - self._position / self.rate - self._pace.latest()
         off = slack - MARGIN
-        if slack < 0 or off > FAR:
+        if slack < 0 or off > TICK:
             return round(off * self.rate)
-        return 0 if abs(off) < STEADY else self._step if off > 0 else -self._step
+        if abs(off) < STEADY or self._tick % SLIP_EVERY:
+            return 0
+        return self._step if off > 0 else -self._step
 
     def _next(self, by: int) -> Samples:
         frame = self._take()
-        if abs(by) > self._step:
+        if by < -self._step or by > FAR * self.rate:
             frame = self._jumped(frame, by)
+        elif by > self._step:
+            frame = self._spliced(frame)
         elif by and self._can_slip(by):
             stretch = self._peek(self._position - HALF, 2 * HALF + self._samples + by + 1)
             frame = stretched(stretch, self._samples, by)
@@ -163,6 +174,24 @@ class Stream:
         """What comes next is there, and nothing is made up just now."""
         last = (self._position + self._samples + by + HALF) // self._samples
         return not self._hidden and (last <= self._prepared or self._there(last))
+
+    def _spliced(self, first: Samples) -> Samples:
+        """A frame that is two, if they are there and alike; now and then, so that speech stays speech."""
+        last = (self._position + 2 * self._samples - 1) // self._samples
+        there = all(tick <= self._prepared or self._there(tick) for tick in (last - 1, last))
+        if self._tick % SPLICE_EVERY or self._hidden or not there:
+            return first
+        self._position += self._samples
+        second = self._take().reshape(-1)
+        self._position -= self._samples
+        frame, left_out, alike = splice(first.reshape(-1), second, self.channels)
+        self._tries += 1
+        if alike < ALIKE and self._tries < TRIES:
+            return first
+        self._tries = 0
+        self._position += left_out // self.channels
+        self.splices += 1
+        return frame.reshape(-1, self.channels)
 
     def _jumped(self, before: Samples, by: int) -> Samples:
         """A frame that goes over from here to `by` samples ahead."""
