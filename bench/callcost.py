@@ -216,7 +216,7 @@ def _run(do: Callable[[Stand], object]) -> None:
         globalLogBeginner.beginLoggingTo([observer(log)], redirectStandardIO=False)
         take_logging()
         stand = Stand(Path(folder))
-        collector = Collector(stand.wire, lambda: False)
+        collector = Collector(stand.wire, range(CALLS), ())
         collector.start()
         do(stand)
         collector.stop()

@@ -146,7 +146,7 @@ class Server(MultiService):
             if part is not None:
                 part.setServiceParent(self)
         self._certificates = CertificateWatch(reactor, self.security)
-        self._collector = Collector(reactor, lambda: not len(self.calls))
+        self._collector = Collector(reactor, self.calls, self.sip.user_agent.transactions)
 
     def _sip_event(self, event: object) -> None:
         self.calls.handle(event)

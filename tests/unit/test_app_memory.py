@@ -1,0 +1,53 @@
+"""When the garbage collector looks at everything."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.task import Clock
+
+from xconf.app.memory import FEW, LOOK_EVERY, Collector
+
+
+class Full:
+    """Full collections, counted while it is watched."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, phase: str, information: dict[str, int]) -> None:
+        self.count += phase == "start" and information["generation"] == 2
+
+
+@pytest.fixture
+def full() -> Iterator[Full]:
+    watching = Full()
+    gc.callbacks.append(watching)
+    yield watching
+    gc.callbacks.remove(watching)
+
+
+@pytest.mark.parametrize(
+    ("calls", "transactions", "collected"),
+    [
+        (0, 1, True),
+        (1, 1, False),
+        # A conference of thousands that has just ended: its transactions are there for 32 s more, and to look through them
+        # took a tenth of a second, in which those who called meanwhile were not answered.
+        (0, FEW, False),
+    ],
+)
+def test_a_full_collection_waits_until_calls_are_over_and_forgotten(
+    full: Full, calls: int, transactions: int, collected: bool
+) -> None:
+    clock = Clock()
+    collector = Collector(clock, range(calls), range(transactions))
+    collector.start()
+    try:
+        full.count = 0
+        clock.advance(LOOK_EVERY)
+        assert bool(full.count) is collected
+    finally:
+        collector.stop()
