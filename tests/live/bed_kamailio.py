@@ -104,6 +104,24 @@ require_certificate = yes
 """
 
 
+def answers_options(address: str, host: str) -> bool:
+    """Whether a SIP server is there: it says 200."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((address, 0))
+        probe.settimeout(0.3)
+        name, port = probe.getsockname()
+        try:
+            probe.sendto(
+                f"OPTIONS sip:probe@{host} SIP/2.0\r\nVia: SIP/2.0/UDP {name}:{port};branch=z9hG4bK{port};rport\r\n"
+                f"From: <sip:probe@{name}>;tag=1\r\nTo: <sip:{name}>\r\nCall-ID: {port}@{name}\r\n"
+                "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n".encode(),
+                (address, 5060),
+            )
+            return probe.recv(65536).startswith(b"SIP/2.0 200")
+        except OSError:
+            return False
+
+
 class Kamailio:
     """`start` and `stop` as often as wanted. Whoever registers gives PASSWORD; numbers +4930… lead to `account`.
 
@@ -167,20 +185,7 @@ class Kamailio:
         def answers() -> bool:
             assert self.process is not None
             assert self.process.poll() is None, f"kamailio ended at start:\n{self.log()[-3000:]}"
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                probe.bind((self.address, 0))
-                probe.settimeout(0.3)
-                host, port = probe.getsockname()
-                try:
-                    probe.sendto(
-                        f"OPTIONS sip:probe@{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{port};rport\r\n"
-                        f"From: <sip:probe@{host}>;tag=1\r\nTo: <sip:{host}>\r\nCall-ID: {port}@{host}\r\n"
-                        "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n".encode(),
-                        (self.address, 5060),
-                    )
-                    return probe.recv(65536).startswith(b"SIP/2.0 200")
-                except OSError:
-                    return False
+            return answers_options(self.address, DOMAIN)
 
         wait_for(answers, 15, "kamailio answers")
 

@@ -1,30 +1,50 @@
-"""The command `nodes`: this node and the others, how busy they are, and what they cost."""
+"""The command `nodes`: this node and the others, how busy they are, and what they cost; or as a list for kamailio."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+from xconf.cluster import dispatcher
 from xconf.cluster.census import Census
 from xconf.cluster.nodes import Node
 from xconf.cluster.status import Load
-from xconf.conference.commands import Command, Reply
+from xconf.conference.commands import Argument, Command, Reply, one_of
+from xconf.conference.errors import CommandError
 from xconf.conference.registry import Conferences
 from xconf.conference.show import table
 from xconf.conference.turns import Turns, each
 
 Row = dict[str, Any]
+DISPATCHER = "--dispatcher"
 
 
 def nodes_command(census: Census, load: Callable[[], Load]) -> Command:
     """Entry for the table of commands."""
 
-    def nodes(node: Conferences) -> Turns[Reply]:
-        """The nodes of the cluster: which are there, how busy they are, and whom they have."""
+    def nodes(node: Conferences, option: str | None) -> Turns[Reply]:
+        """The nodes of the cluster: which are there, how busy they are, and whom they have. --dispatcher: kamailio's list of them."""
+        if option == DISPATCHER:
+            return _dispatcher(census, load(), node.events.time())
         rows = yield from each(census.table.sorted(), lambda other: _row(other, node.clock.seconds()))
         return (yield from table([_own(census, load(), node), *rows], "no nodes"))
 
-    return Command("nodes", "node", None, nodes)
+    return Command("nodes", "node", Argument(DISPATCHER, one_of(DISPATCHER).parse, optional=True), nodes)
+
+
+def _dispatcher(census: Census, load: Load, now: float) -> Reply:
+    others = [
+        dispatcher.Place(other.name, other.here, other.load) for other in census.table.sorted() if _may_be_there(other)
+    ]
+    listed = dispatcher.rows([dispatcher.Place(census.node, True, load), *others])
+    if not any(row["sip"] for row in listed):
+        raise CommandError("no node tells where it takes calls: set cluster.router.enable on each")
+    return Reply(dispatcher.text(listed, census.node, now), listed)
+
+
+def _may_be_there(node: Node) -> bool:
+    """One that fell silent may have lost sight of us alone, and have calls."""
+    return node.here or node.state == "silent"
 
 
 def _own(census: Census, load: Load, node: Conferences) -> Row:

@@ -16,10 +16,10 @@ Subscriber = Callable[[Event], None]
 
 
 class Stream:
-    """time: gives the Unix time (s). `last` is the number of the latest event, 0 before the first."""
+    """time: gives the Unix time (s), as events have it. `last` is the number of the latest event, 0 before the first."""
 
     def __init__(self, time: Callable[[], float], kept: int = KEPT) -> None:
-        self._time = time
+        self.time = time
         self._kept = kept
         self._recent: list[Event] = []  # a ring: that of number n is at (n - 1) % kept
         self._subscribers: list[Subscriber] = []
@@ -32,7 +32,7 @@ class Stream:
 
     def publish(self, kind: type[Event], **fields: Any) -> None:
         """Number an event, keep it, and tell every subscriber. One that fails is logged, and goes on being told."""
-        event = kind(sequence=self.last + 1, time=self._time(), **fields)
+        event = kind(sequence=self.last + 1, time=self.time(), **fields)
         if self.last < self._kept:
             self._recent.append(event)
         else:

@@ -1,0 +1,131 @@
+"""kamailio as the front of a cluster, with conf/kamailio as shipped; and a node that says what a test wants."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import socket
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bed_kamailio import PROGRAM, answers_options
+from bed_phones import end_process, need, own_address, wait_for
+from bed_server import BIN, ROOT, Server
+
+SHIPPED = ROOT / "conf/kamailio"
+ASK_EVERY = 1  # s between two questions whether a node is there
+
+
+class Front:
+    """It starts with the given lines as its list of nodes; `take` has one of these write it, as its operator would."""
+
+    def __init__(self, folder: Path, address: str, lines: Sequence[str] = (), **more: str) -> None:
+        """more: what is set at the top of kamailio.cfg."""
+        need(PROGRAM, "kamailio")
+        folder.mkdir()
+        self.folder, self.address = folder, address
+        self.list, self._control = folder / "dispatcher.list", f"unix:{folder}/ctl"
+        self.list.write_text("".join(f"{line}\n" for line in lines))
+        settings = more | {
+            "FRONT": f"udp:{address}:5060",
+            "FRONT_TCP": f"tcp:{address}:5060",
+            "NODES": f'"{self.list}"',
+            "CONTROL": f'"{self._control}"',
+            "ASK_EVERY": ASK_EVERY,
+            "PATIENCE": 1000,
+        }
+        command = [PROGRAM, "-f", str(SHIPPED / "kamailio.cfg"), "-DD", "-E", "-m", "64", "-M", "8"]
+        command += ["-Y", str(folder), "-P", str(folder / "pid")]
+        for name, value in settings.items():
+            command += ["-A", f"{name}={value}"]
+        self._log = (folder / "log").open("wb")
+        self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        try:
+            wait_for(self._answers, 15, "kamailio answers")
+        except BaseException:
+            self.stop()
+            raise
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, f"kamailio ended at start:\n{self.log()[-3000:]}"
+        return answers_options(self.address, f"{self.address}:5060")
+
+    def uri(self, number: str) -> str:
+        return f"sip:{number}@{self.address}"
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+    def take(self, *nodes: Server) -> str:
+        """Has the shipped script ask these nodes, in turns, for the list; the list."""
+        asks = [shlex.join([str(BIN / "xconf"), "ctl", "--socket", str(node.socket)]) for node in nodes]
+        path = f"{os.environ['PATH']}:/usr/sbin"
+        environment = {**os.environ, "PATH": path, "LIST": str(self.list), "CONTROL": self._control}
+        command = [str(SHIPPED / "xconf-dispatcher"), *asks]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
+        assert done.returncode == 0, done.stderr
+        return self.list.read_text()
+
+    def flags(self) -> dict[str, str]:
+        """What kamailio thinks of the nodes: A active, I inactive, D disabled; P asked, X not."""
+        command = ["/usr/sbin/kamcmd", "-s", self._control, "dispatcher.list"]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        return dict(re.findall(r"URI: (\S+)\s+FLAGS: (\S+)", told))
+
+    def stop(self) -> None:
+        end_process(self._process, 5)
+        self._log.close()
+
+
+class FakeNode:
+    """Answers INVITE with what it `says`: status and reason, then header fields; all else with 200. Keeps what it `heard`."""
+
+    def __init__(self, status: str, more: str = "") -> None:
+        self.address = own_address()
+        self.heard: list[str] = []
+        self.says = status, more
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((self.address, 5060))
+        self._socket.settimeout(0.05)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @property
+    def line(self) -> str:
+        """In a dispatcher list."""
+        return f"1 sip:{self.address}:5060 8 0 rweight=1"
+
+    def _serve(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                data, source = self._socket.recvfrom(65536)
+            except TimeoutError:
+                continue
+            text = data.decode(errors="replace")
+            method = text.partition(" ")[0]
+            self.heard.append(text)
+            if method == "ACK":
+                continue
+            status, more = self.says if method == "INVITE" else ("200 OK", "")
+            echoed = re.findall(r"(?im)^(?:Via|From|To|Call-ID|CSeq):.*\r\n", text)
+            lines = [line.replace("\r\n", ";tag=1\r\n") if line.lower().startswith("to:") else line for line in echoed]
+            answer = f"SIP/2.0 {status}\r\n{''.join(lines)}{more}Content-Length: 0\r\n\r\n"
+            self._socket.sendto(answer.encode(), source)
+
+    def count(self, method: str) -> int:
+        return sum(text.startswith(f"{method} ") for text in tuple(self.heard))
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+        self._socket.close()
+
+
+def trunk(address: str) -> dict[str, Any]:
+    """What each node is told of the front."""
+    return {"front": {"address": address, "media": ["127.0.0.0/8"]}}
