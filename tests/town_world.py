@@ -33,7 +33,8 @@ class NodeWorld(World):
         self.heard: dict[str, float] = {}
         self.gone: list[str] = []
         self.clock.advance(town.now)
-        self.census = Census(name, self.node, self._send, lambda: Load(calls=len(self.node)), self._gone)
+        self.load: Load | None = None  # what it tells of itself, where a test says it
+        self.census = Census(name, self.node, self._send, lambda: self.load or Load(calls=len(self.node)), self._gone)
         self.clock.callLater(0, self._look)
 
     def _gone(self, node: str) -> None:

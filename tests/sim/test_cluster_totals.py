@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from town_world import Town
 
 from xconf.cluster.node_command import nodes_command
@@ -202,6 +204,42 @@ def test_the_table_of_nodes_tells_where_callers_are_sent_to():
         ("", "none", ""),
     ]
     assert reply.text.splitlines()[1].endswith("eu      listeners  sip:192.0.2.21")
+
+
+def test_kamailios_list_of_the_nodes():
+    town = Town("a", "b", "c", "d")
+    for number, node in enumerate(town.nodes.values()):
+        node.load = Load(2, 10, uri=f"sip:192.0.2.{number}")
+    town["a"].table.add([nodes_command(town["a"].census, lambda: town["a"].load)])
+    town.wait(1.2)
+    town["b"].load = replace(town["b"].load, draining=True)
+    town.crash("c")
+    town["d"].census.stop()
+    town.wait(0.1)
+    town.crash("d")
+    town.wait(3.1)
+    reply = town["a"].do("nodes --dispatcher")
+    assert [(row["node"], row["sip"], row["flags"]) for row in reply.data] == [
+        ("a", "sip:192.0.2.0", 8),
+        ("b", "sip:192.0.2.1", 9),  # takes no calls, but has some
+        ("c", "sip:192.0.2.2", 9),  # and who knows whether this one does
+    ]
+    lines = reply.text.splitlines()
+    assert lines[0].startswith("# kamailio's dispatcher list, written by node a at 1970-01-01 00:00:0")
+    assert [line for line in lines if not line.startswith("#")] == [
+        "1 sip:192.0.2.0 8 0 rweight=98",
+        "1 sip:192.0.2.1 9 0 rweight=1",
+        "1 sip:192.0.2.2 9 0 rweight=1",
+    ]
+
+
+def test_a_list_of_no_nodes_takes_no_others_place():
+    town = Town("a", "b")
+    town["a"].table.add([nodes_command(town["a"].census, Load)])
+    town.wait(1)
+    refused = town["a"].do("nodes --dispatcher")
+    assert not refused.ok and "cluster.router" in refused.text
+    assert "--dispatcher" in town["a"].do("nodes --csv").text
 
 
 def test_what_was_flushed_is_told_anew():

@@ -45,6 +45,7 @@ def test_keys_flags_and_profiles_are_offered(world: World) -> None:
     assert offered(world, "ctl", "3000", "flags", "+st") == ["+status-xchg"]
     assert offered(world, "ctl", "3000", "member", "1001", "flags", "+cng", "-de") == ["-deaf"]
     assert offered(world, "ctl", "profile", "p") == ["pin"]
+    assert offered(world, "ctl", "nodes", "--") == ["--dispatcher"]
 
 
 def test_without_a_server_our_own_commands_are_offered() -> None:

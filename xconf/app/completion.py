@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from xconf.cluster.node_command import DISPATCHER
 from xconf.conference.flags import CONFERENCE_FLAGS, MEMBER_FLAGS
 from xconf.conference.management import WHAT
 from xconf.conference.tuning import FIXED, KINDS
@@ -40,6 +41,8 @@ def _known(before: Sequence[str], commands: Iterable[str], ask: Ask) -> Iterable
     match before[1:]:
         case []:
             return [*_commands("node", ask), *(row["name"] for row in ask("list") or ())]
+        case ["nodes"]:
+            return (DISPATCHER,)
         case ["profile"]:
             return (row["name"] for row in ask("profiles") or ())
         case [conference]:

@@ -9,7 +9,7 @@ from xconf.cluster import dispatcher
 from xconf.cluster.census import Census
 from xconf.cluster.nodes import Node
 from xconf.cluster.status import Load
-from xconf.conference.commands import Argument, Command, Reply, one_of
+from xconf.conference.commands import Argument, Command, Reply
 from xconf.conference.errors import CommandError
 from xconf.conference.registry import Conferences
 from xconf.conference.show import table
@@ -22,14 +22,20 @@ DISPATCHER = "--dispatcher"
 def nodes_command(census: Census, load: Callable[[], Load]) -> Command:
     """Entry for the table of commands."""
 
-    def nodes(node: Conferences, option: str | None) -> Turns[Reply]:
+    def nodes(node: Conferences, listed: bool) -> Turns[Reply]:
         """The nodes of the cluster: which are there, how busy they are, and whom they have. --dispatcher: kamailio's list of them."""
-        if option == DISPATCHER:
+        if listed:
             return _dispatcher(census, load(), node.events.time())
         rows = yield from each(census.table.sorted(), lambda other: _row(other, node.clock.seconds()))
         return (yield from table([_own(census, load(), node), *rows], "no nodes"))
 
-    return Command("nodes", "node", Argument(DISPATCHER, one_of(DISPATCHER).parse, optional=True), nodes)
+    return Command("nodes", "node", Argument(DISPATCHER, _listed, optional=True), nodes)
+
+
+def _listed(text: str) -> bool:
+    if text not in ("", DISPATCHER):
+        raise ValueError(f"'{text}' is not {DISPATCHER}")
+    return bool(text)
 
 
 def _dispatcher(census: Census, load: Load, now: float) -> Reply:
