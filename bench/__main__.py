@@ -24,8 +24,10 @@ from bench import (
     memory,
     page,
     peers,
+    relay,
     setup,
     sipp,
+    statuses,
     tunnel,
 )
 from bench.table import Figures, as_text
@@ -45,6 +47,8 @@ FIGURES: dict[str, Callable[[bool], Figures]] = {
     "idle": idle.measure,
     "latency": latency.measure,
     "tunnel": tunnel.measure,
+    "statuses": statuses.measure,
+    "relay": relay.measure,
     "growth": growth.measure,
 }
 SLOW = ("knee", "growth")

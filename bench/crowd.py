@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,8 +34,8 @@ class Crowd:
         return cpu_seconds(self.process.pid)
 
     def hang_up(self) -> dict[str, Any]:
-        """All at once; what the callers say of it."""
-        self.process.send_signal(signal.SIGINT)
+        """All at once; what the callers say of it. SIGTERM, for a shell's job in the background ignores SIGINT."""
+        self.process.terminate()
         return self.end()
 
     def end(self) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from bench import floor, peers, setup, sipp
+from bench.crowd import crowd
 from bench.peer import Peer
 from bench.server import server
 
@@ -43,3 +46,16 @@ def test_ticks_are_witnessed_and_all_is_freed_when_the_server_ends_a_conference(
     ended = setup.ended(30, 100.0, "ended", setup.by_server)
     assert "nothing left" in ended.value and "30 callers were told" in ended.note
     assert not ended.far
+
+
+def test_callers_hang_up_when_they_are_told_to_also_where_interrupts_are_ignored() -> None:
+    before = signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # as under `nohup make bench &`; whoever is started inherits it
+    try:
+        with server(), crowd(5, hold="5s") as callers:
+            result = callers.hang_up()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (result["answered"], result["unanswered_byes"]) == (5, 0)
+    assert result["held"] < 5

@@ -174,6 +174,7 @@ def test_coming_and_going_of_nodes_is_told():
     town.crash("b")
     town.wait(3.1)
     town.start("b")
+    town.wait(0.1)
     town["b"].census.stop()
     town.wait(0.1)
     told = [(event.node, event.state) for event in town["a"].of(NodeChanged)]

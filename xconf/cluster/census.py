@@ -56,6 +56,7 @@ class Census:
         self._reporter = Reporter()
         self._revisions: dict[str, int] = {}  # of the flags of conferences that are here
         self._dirty: dict[str, None] = {}
+        self._newcomers = False  # somebody is there who was told nothing yet
         self._timer: Timer | None = None
         self._news: dict[str, None] = {}  # conferences of which others have told something
         self._reading: Timer | None = None
@@ -153,17 +154,24 @@ class Census:
             self._changed(event.conference)
 
     def _changed(self, conference: str) -> None:
-        """The first change is told at once, when nothing else happens; those that follow together, soon."""
         self._dirty[conference] = None
-        if self._timer is None:
-            self._timer = self._clock.callLater(0, self._tell_changes)
+        self._tell_soon()
 
-    def _tell_changes(self) -> None:
+    def _tell_soon(self) -> None:
+        """The first news is told at once, when nothing else happens; what follows together, soon."""
+        if self._timer is None:
+            self._timer = self._clock.callLater(0, self._tell_news)
+
+    def _tell_news(self) -> None:
         self._timer = None
+        newcomers, self._newcomers = self._newcomers, False
         dirty, self._dirty = self._dirty, {}
-        if dirty:
+        if newcomers:
+            self.tell()
+        elif dirty:
             self._put(self._reporter.changes(self._load(), map(self._part_named, dirty)))
-            self._timer = self._clock.callLater(SOONEST, self._tell_changes)
+        if newcomers or dirty:
+            self._timer = self._clock.callLater(SOONEST, self._tell_news)
 
     def _part_named(self, name: str) -> Part:
         conference = self._conferences.get(name)
@@ -196,7 +204,10 @@ class Census:
         if isinstance(effect, Went):
             self._gone(effect.node)
         else:
-            self.tell()  # who is new shall not wait for that
+            self._newcomers = (
+                True  # who is new shall not wait for that; of hundreds that start at once all get the same
+            )
+            self._tell_soon()
 
     def _take_over(self, name: str) -> None:
         """What other nodes have of a conference that is here, too."""

@@ -99,7 +99,10 @@ def parse_hello(body: bytes) -> Hello:
         count = body[at]
         keys = struct.unpack_from(f">{count}H", body, at + 1)
         at += 1 + 2 * count
-        echoes = tuple(_ECHO.unpack_from(body, at + 1 + _ECHO.size * i) for i in range(body[at]))
+        octets = body[at + 1 : at + 1 + _ECHO.size * body[at]]
+        if len(octets) < _ECHO.size * body[at]:
+            raise FrameError("malformed")
+        echoes = tuple(_ECHO.iter_unpack(octets))
     except (IndexError, UnicodeDecodeError, struct.error):
         raise FrameError("malformed") from None
     return Hello(name, keys, echoes)

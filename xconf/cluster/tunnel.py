@@ -202,8 +202,10 @@ class Tunnel:
         return [Received(peer.name, kind, body[1:])]
 
     def _greeted(self, peer: Peer, hello: Hello, now: float) -> list[Effect]:
-        peer.keys = frozenset(hello.keys)
-        self._choose_sealer(now)
+        keys = frozenset(hello.keys)
+        if keys != peer.keys:  # each of hundreds of nodes greets each second: all are looked at only where that matters
+            peer.keys = keys
+            self._choose_sealer(now)
         return []
 
     def _meet(self, header: Header, kind: Kind, body: bytes, source: Address, now: float) -> list[Effect]:
