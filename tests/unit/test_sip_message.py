@@ -168,11 +168,6 @@ def test_what_is_no_sip_at_all_raises_the_same_error(data: bytes) -> None:
         parse(data)
 
 
-def test_a_response_for_someone_else_as_well_is_refused() -> None:
-    ok = request().response(200).to_bytes()
-    assert refusal(ok).request is None
-
-
 def test_register_may_have_a_star_and_the_old_rfc_no_max_forwards() -> None:
     validate(request(HEAD.replace(b"INVITE", b"REGISTER") + b"Contact: *\r\n"))
     assert request(HEAD.replace(b"INVITE", b"REGISTER") + b"Contact: *\r\n").contacts == "*"

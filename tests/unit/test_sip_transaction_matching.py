@@ -51,6 +51,21 @@ def test_the_branch_finds_retransmission_ack_and_cancel() -> None:
     assert layer.find(make_request("INVITE", "SIP/2.0/UDP a.example.com:5070;branch=z9hG4bK1")) is None
 
 
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_response_has_the_vias_of_its_request(others: int) -> None:
+    """With one more it is that of another client, which came to us by mistake (RFC 3261 sections 8.1.3.3 and 18.1.2)."""
+    layer, heard = make_layer(), []
+    request = make_request("OPTIONS")
+    for number in range(others):
+        request.headers.add("Via", f"SIP/2.0/UDP b.example.com;branch=z9hG4bK{number}")
+    layer.send(request, UDP, None, lambda outcome, now: heard.append(outcome), 0.0)
+    response = request.response(200)
+    response.headers.add("Via", "SIP/2.0/UDP c.example.com;branch=z9hG4bK9")
+    assert not layer.response(response, 0.0)
+    assert layer.response(request.response(200), 0.0)
+    assert len(heard) == 1
+
+
 OLD_VIAS = [
     "SIP/2.0/UDP a.example.com",
     "SIP/2.0/UDP a.example.com;branch=1",

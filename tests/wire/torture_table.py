@@ -328,7 +328,7 @@ TABLE = (
     ),
     _refused("multi01", "3.3.8", method="INVITE", via__branch="z9hG4bKkdjuw"),
     _refused("mcl01", "3.3.9", method="OPTIONS", content_type="text/plain"),
-    Torture("bcast", "3.3.10", Fate.DROPPED),
+    Torture("bcast", "3.3.10", Fate.TAKEN, values={"status": 200, "vias.1.host": "255.255.255.255"}),
     Torture("zeromf", "3.3.11", Fate.ANSWERED, (200,), {"method": "OPTIONS", "max_forwards": 0}),
     Torture(
         "cparam01",

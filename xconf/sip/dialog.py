@@ -68,7 +68,7 @@ class Dialog:
             local_seq=seq,
             remote_seq=request.cseq.number,
         )
-        dialog.peer_behind = _behind(request, flow)
+        dialog.peer_behind = is_behind(request, flow)
         return dialog
 
     @classmethod
@@ -104,7 +104,7 @@ class Dialog:
             self.target = message.contact.uri
         if isinstance(message, Request):
             self.flow = flow
-            self.peer_behind = _behind(message, flow)
+            self.peer_behind = is_behind(message, flow)
 
     def request(self, method: str, *, seq: int | None = None) -> Request:
         """A request within the dialog, without Via (section 12.2.1.1). seq: for an ACK, that of its INVITE."""
@@ -124,26 +124,31 @@ class Dialog:
         return first.replaced(headers={}), [*self.route_set[1:], Address(self.target)]
 
     def next_hop(self) -> tuple[Flow, Place | None]:
-        """Where a request goes: the flow, and the place to connect to when its connection is gone.
-
-        Names are not looked up: a peer that gives one is answered where it speaks from.
-        """
-        uri = self.route_set[0].uri if self.route_set else self.target
-        place = _place_of(uri)
-        if place is None:
-            return self.flow, None
-        if not self.route_set and (self.peer_behind or (is_private(place[0]) and not is_private(self.flow.remote[0]))):
-            return self.flow, place
-        if self.flow.reliable and place[0] == self.flow.remote[0]:
-            return self.flow, place
-        transport = uri.transport or "udp"
-        if transport == self.flow.transport or transport not in DEFAULT_PORT:
-            transport = self.flow.transport
-        # Whoever stands in for the peer there must be certified as the peer is.
-        return Flow(transport, self.flow.local, place, None, self.flow.names if transport == "tls" else ()), None
+        """Where a request goes: the flow, and the place to connect to when its connection is gone."""
+        return next_hop(self.route_set[0].uri if self.route_set else None, self.target, self.flow, self.peer_behind)
 
 
-def _behind(request: Request, flow: Flow) -> bool:
+def next_hop(route: URI | None, target: URI, flow: Flow, peer_behind: bool) -> tuple[Flow, Place | None]:
+    """Where a request for `target` by way of `route`, if there is any, goes: to a peer that was heard on `flow`.
+
+    Names are not looked up: a peer that gives one is answered where it speaks from.
+    """
+    uri = target if route is None else route
+    place = _place_of(uri)
+    if place is None:
+        return flow, None
+    if route is None and (peer_behind or (is_private(place[0]) and not is_private(flow.remote[0]))):
+        return flow, place
+    if flow.reliable and place[0] == flow.remote[0]:
+        return flow, place
+    transport = uri.transport or "udp"
+    if transport == flow.transport or transport not in DEFAULT_PORT:
+        transport = flow.transport
+    # Whoever stands in for the peer there must be certified as the peer is.
+    return Flow(transport, flow.local, place, None, flow.names if transport == "tls" else ()), None
+
+
+def is_behind(request: Request, flow: Flow) -> bool:
     """Whether the request came straight from a peer that is to be answered at its source rather than its Contact."""
     if len(request.headers.get_all("Via")) > 1 or request.contact is None:  # lower ones may be malformed
         return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -193,6 +193,14 @@ class Headers:
         others = [line for line in self._lines[place:] if line[0] != key]
         self._change([*self._lines[:place], new, *(_line(name, element) for element in rest), *others], key)
         self._typed[key] = value
+
+    def set_all(self, name: str, values: Sequence[str]) -> None:
+        """These values, a line each, in the place of the field's first line (at the end when there was none)."""
+        new = [_line(name, value) for value in values]
+        key = identify(name)[0]
+        place = next((place for place, line in enumerate(self._lines) if line[0] == key), len(self._lines))
+        others = [line for line in self._lines[place:] if line[0] != key]
+        self._change([*self._lines[:place], *new, *others], key)
 
     def remove(self, name: str) -> None:
         """No line of this field any more; nothing when there was none."""

@@ -117,6 +117,17 @@ class Session:
         """A provisional answer, 101 to 199. reliable: by PRACK, if the caller can; it is anyway if the caller requires."""
         raise LocalProtocolError("only a call that comes in and is not answered can ring")
 
+    def lend(self) -> ServerTransaction:
+        """The INVITE of a call that comes in and is not answered, for a proxy; until `regain` or `passed_on` it is to answer."""
+        raise LocalProtocolError("only a call that comes in and is not answered can be forwarded")
+
+    def regain(self) -> None:
+        """It is ours again to answer."""
+
+    def passed_on(self, now: float) -> None:
+        """It has been answered for us."""
+        self.end(Cause.LOCAL, "local", now)
+
     def accept(self, sdp: bytes, now: float, headers: Items = ()) -> None:
         """Answer Invited or Offered: sdp is the answer to the peer's offer, or our offer when it sent none."""
         self.changes.answer(sdp, headers, now)

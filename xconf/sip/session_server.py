@@ -45,6 +45,13 @@ class ServerSession(Session):
             raise LocalProtocolError("the call is answered already")
         return self._unanswered
 
+    def lend(self) -> ServerTransaction:
+        self._stop_ringing()
+        return self._invite
+
+    def regain(self) -> None:
+        self._invite.cancelled = self._cancelled
+
     def ring(
         self, status: int = 180, *, sdp: bytes | None = None, now: float, headers: Items = (), reliable: bool = False
     ) -> None:

@@ -141,7 +141,7 @@ class Transaction:
 class ClientTransaction(Transaction):
     """A request of ours. Its user hears every response once (2xx to INVITE: each time), or the failure."""
 
-    __slots__ = ("_data", "_user")
+    __slots__ = ("_data", "_user", "vias")
 
     def __init__(
         self,
@@ -154,6 +154,7 @@ class ClientTransaction(Transaction):
     ) -> None:
         machine = INVITE_CLIENT_MACHINE if request.method == "INVITE" else CLIENT_MACHINE
         super().__init__(layer, machine, key, request, flow, reconnect)
+        self.vias = len(request.headers.get_all("Via"))
         self._user = user
         self._data = request.to_bytes()
 

@@ -59,9 +59,13 @@ class Transactions:
         return client
 
     def response(self, response: Response, now: float) -> bool:
-        """Hand a response to its transaction. False: there is none (section 17.1.3)."""
+        """Hand a response to its transaction. False: there is none (section 17.1.3).
+
+        As many Vias must be left as the request had: one, or those of its whole way where we forwarded it. Another number
+        is that of a response of another client (sections 8.1.3.3, 18.1.2).
+        """
         client = self._clients.get((response.via.branch, response.cseq.method))
-        if client is None:
+        if client is None or len(response.headers.get_all("Via")) != client.vias:
             return False
         client.response(response, now)
         return True

@@ -6,7 +6,6 @@ of them `drain` tells what is to be sent and what has happened.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -37,9 +36,10 @@ from xconf.sip.session import Items, Session
 from xconf.sip.session_client import ClientSession
 from xconf.sip.session_server import ServerSession
 from xconf.sip.settings import Settings
+from xconf.sip.stateless import Stateless
 from xconf.sip.timers import Timers
 from xconf.sip.transaction import ClientTransaction, ClientUser, ServerTransaction
-from xconf.sip.transactions import MAGIC_COOKIE, Transactions, reply_path, stamp
+from xconf.sip.transactions import MAGIC_COOKIE, Transactions, stamp
 from xconf.sip.uri import URI, Address
 from xconf.sip.validate import validate
 
@@ -63,6 +63,9 @@ __all__ = [
 ]
 
 
+Relay = Callable[[Request, Flow, float], bool]
+"""Whether a request that came on this flow, now, is for another, to whom it has been sent on."""
+
 _TRYING = 0.2  # s until a caller hears at least that its INVITE has come
 
 
@@ -79,7 +82,8 @@ class UserAgent:
         self._sessions: dict[Session, None] = {}
         self._dialogs: dict[DialogKey, Session] = {}
         self._watched: dict[Flow, dict[Callable[[Flow, float], None], None]] = {}
-        self._secret = self.rng.getrandbits(256).to_bytes(32, "big")
+        self.stateless = Stateless(self.settings.product, self.rng, self.out, self.counters)
+        self.relay: Relay = lambda request, flow, now: False
 
     # What the transport calls
 
@@ -188,7 +192,7 @@ class UserAgent:
         self.counters["malformed"] += 1
         request = error.request
         if request is not None and request.method != "ACK" and "Via" in request.headers:
-            self._answer_stateless(request, error.status, flow, reason=error.reason)
+            self.stateless.answer(request, error.status, flow, reason=error.reason)
 
     def _request(self, request: Request, flow: Flow, now: float) -> None:
         if request.method != "ACK":  # which nothing is answered to
@@ -196,10 +200,12 @@ class UserAgent:
         transaction = self.transactions.find(request)
         if transaction is not None:
             transaction.again(request, now)
-        elif request.method == "ACK":
-            self._acknowledged(request, now)
         elif request.method == "CANCEL":
             self._cancel(request, flow, now)
+        elif self.relay(request, flow, now):
+            self.counters["relayed"] += 1
+        elif request.method == "ACK":
+            self._acknowledged(request, now)
         else:
             self._new_request(request, flow, now)
 
@@ -215,7 +221,7 @@ class UserAgent:
         """Section 9.2."""
         invite = self.transactions.cancelled_by(request)
         if invite is None:
-            self._answer_stateless(request, 481, flow)
+            self.stateless.answer(request, 481, flow)
             return
         transaction = self.transactions.receive(request, flow)
         transaction.tag = invite.tag
@@ -226,24 +232,24 @@ class UserAgent:
     def _new_request(self, request: Request, flow: Flow, now: float) -> None:
         refusal = check(request, self.settings)
         if refusal is not None:
-            self._answer_stateless(request, refusal.status, flow, refusal.headers, refusal.reason)
+            self.stateless.answer(request, refusal.status, flow, refusal.headers, refusal.reason)
         elif request.to.tag is not None:
             self._in_dialog(request, flow, now)
         elif self.transactions.merged(request):
-            self._answer_stateless(request, 482, flow)
+            self.stateless.answer(request, 482, flow)
         elif request.method == "OPTIONS":
-            self._answer_stateless(request, 200, flow, capabilities(self.settings))
+            self.stateless.answer(request, 200, flow, capabilities(self.settings))
         elif request.method == "INVITE":
             self._invited(request, flow, now)
         elif request.method == "REFER":  # whoever is in no call has none to be moved
-            self._answer_stateless(request, 403, flow)
+            self.stateless.answer(request, 403, flow)
         else:
-            self._answer_stateless(request, 481, flow)
+            self.stateless.answer(request, 481, flow)
 
     def _in_dialog(self, request: Request, flow: Flow, now: float) -> None:
         session = self._session_of(request)
         if session is None:
-            self._answer_stateless(request, 481, flow)
+            self.stateless.answer(request, 481, flow)
         elif self.transactions.full and request.method != "BYE":
             self._overloaded(request, flow)
         else:
@@ -262,29 +268,12 @@ class UserAgent:
         self.emit(Invited(session, request))
 
     def _overloaded(self, request: Request, flow: Flow) -> None:
-        self._answer_stateless(request, 503, flow, [("Retry-After", str(self.settings.retry_after))])
+        self.stateless.answer(request, 503, flow, [("Retry-After", str(self.settings.retry_after))])
 
     def _session_of(self, request: Request) -> Session | None:
         return self._dialogs.get((request.call_id, request.to.tag or "", request.from_.tag or ""))
 
     # Answers
-
-    def _answer_stateless(
-        self, request: Request, status: int, flow: Flow, headers: Items = (), reason: str | None = None
-    ) -> None:
-        """Without a transaction: a retransmission is answered in the same way again (section 8.2.7)."""
-        self.counters[f"stateless_{status}"] += 1
-        response = self.response(request, status, reason=reason, headers=headers, tag=self._stateless_tag(request))
-        try:
-            hop, reconnect = reply_path(request, flow)
-        except RemoteProtocolError:  # its Via is the fault
-            hop, reconnect = flow, None
-        self.out.append(Transmit(hop, response.to_bytes(), reconnect))
-
-    def _stateless_tag(self, request: Request) -> str:
-        """The same for each retransmission, and nothing that others could guess."""
-        same = "\n".join(value for name in ("Call-ID", "From", "CSeq") for value in request.headers.values(name))
-        return hashlib.blake2s(same.encode("utf-8", "surrogateescape"), key=self._secret, digest_size=8).hexdigest()
 
     def response(
         self,
@@ -337,14 +326,22 @@ class UserAgent:
     def transmit(self, request: Request, hop: tuple[Flow, Place | None]) -> Transmit:
         """Send a request that no response belongs to, an ACK."""
         self._address(request, hop[0])
+        return self.pass_on(request, hop)
+
+    def pass_on(self, request: Request, hop: tuple[Flow, Place | None]) -> Transmit:
+        """The same with a request that has its Via."""
         effect = Transmit(hop[0], request.to_bytes(), hop[1])
         self.out.append(effect)
         return effect
 
-    def _address(self, request: Request, flow: Flow) -> None:
+    def sign(self, request: Request, flow: Flow) -> None:
+        """A Via of ours on top, by which its responses find us."""
         branch = f"{MAGIC_COOKIE}{self.rng.getrandbits(64):016x}"
         way = f"SIP/2.0/{flow.transport.upper()} {format_place(flow.local)}"
         request.headers.prepend("Via", f"{way};branch={branch};rport")
+
+    def _address(self, request: Request, flow: Flow) -> None:
+        self.sign(request, flow)
         if "User-Agent" not in request.headers:
             request.headers.add("User-Agent", self.settings.product)
 

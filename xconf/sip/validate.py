@@ -21,16 +21,14 @@ _ONLY_ONCE = frozenset(
 def validate(message: Request | Response) -> None:
     """RemoteProtocolError when the message must not be acted upon, with the status to answer and the request.
 
-    A response that fails is to be dropped. What depends on our abilities (methods, extensions, URI schemes, bodies) is
-    left to the user agent, and so are Max-Forwards of 0 and a missing Max-Forwards, Contact or From tag, which RFC
-    2543 allowed.
+    A response that fails is to be dropped; whether its Vias are those of a request of ours is for its transaction to
+    say. What depends on our abilities (methods, extensions, URI schemes, bodies) is left to the user agent, and so are
+    Max-Forwards of 0 and a missing Max-Forwards, Contact or From tag, which RFC 2543 allowed.
     """
     try:
         _validate_common(message)
         if isinstance(message, Request):
             _validate_request(message)
-        else:
-            _validate_response(message)
     except RemoteProtocolError as error:
         if isinstance(message, Request):
             error.request = message
@@ -56,8 +54,3 @@ def _validate_request(request: Request) -> None:
     if request.cseq.method != request.method:
         # A method from the future may pair otherwise than we know: 501 tells its sender more (RFC 4475 3.1.2.18).
         raise RemoteProtocolError("CSeq is of another method", 400 if request.method in METHODS else 501)
-
-
-def _validate_response(response: Response) -> None:
-    if len(response.vias) > 1:
-        raise RemoteProtocolError("Response of another client")

@@ -187,7 +187,7 @@ class Connections(protocol.ServerFactory):
     def send(self, flow: Flow, data: bytes, reconnect: Place | None) -> None:
         """On the flow's connection, or on one to the place that stands for it."""
         connection = self._by_id.get(flow.id) if flow.id is not None else None
-        if connection is None:
+        if connection is None or connection.flow.remote != flow.remote:  # the number is of an earlier run
             place = reconnect if flow.id is not None else flow.remote
             connection = self._to(place, flow) if place is not None else None
         if connection is None:
