@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from twisted.internet.task import Clock
 
-from xconf.app.memory import FEW, LOOK_EVERY, Collector
+from xconf.app.memory import FEW, LOOK_EVERY, YOUNG_EVERY, Collector
 
 
 class Full:
@@ -49,5 +49,22 @@ def test_a_full_collection_waits_until_calls_are_over_and_forgotten(
         full.count = 0
         clock.advance(LOOK_EVERY)
         assert bool(full.count) is collected
+    finally:
+        collector.stop()
+
+
+def test_while_calls_end_as_fast_as_their_byes_are_made_the_young_generation_stays_small() -> None:
+    """As many objects are freed as are made, so the collector did not start by itself: then it had 100,000 to look at."""
+    clock = Clock()
+    old: list[list[int]] = [[] for _ in range(5000)]
+    collector = Collector(clock, range(1), ())
+    collector.start()
+    try:
+        for _ in range(len(old)):
+            old.append([])
+            del old[0]
+        assert len(gc.get_objects(0)) > 5000
+        clock.advance(YOUNG_EVERY)
+        assert len(gc.get_objects(0)) < 1000
     finally:
         collector.stop()
