@@ -314,13 +314,15 @@ class Phone:
             f"m=audio {port or self.port} RTP/AVP {formats}\r\n{maps}a={direction}\r\n{more}"
         ).encode()
 
-    def dial(self, number: str = "3000", sdp: bytes | None = b"", *, headers: Any = (), **options: Any) -> Session:
-        """Call the server. sdp None: it is to make the offer."""
+    def dial(
+        self, number: str = "3000", sdp: bytes | None = b"", *, headers: Any = (), parameters: str = "", **options: Any
+    ) -> Session:
+        """Call the server. sdp None: it is to make the offer; parameters: of the URI that is called."""
         options = {"from_": f'"Ann" <sip:1001@{self.address}>'} | options
         flow = Flow("udp", (self.address, self.sip_port), (SERVER, SIP))
         self.events.clear()
         self.session = self.sip.user_agent.invite(
-            f"sip:{number}@{SERVER}",
+            f"sip:{number}@{SERVER}{parameters}",
             sdp=self.sdp() if sdp == b"" else sdp,
             flow=flow,
             headers=headers,

@@ -13,7 +13,7 @@ class Door:
         self.admission = Admission(Limits(**{"calls": 100, **limits}), lambda: self.late)  # type: ignore[arg-type]
 
     def call(self, host: str = ANN, now: float = 0.0, *, trunk: bool = False) -> str:
-        why = self.admission.refusal(host, now, trunk=trunk)
+        why = self.admission.closed or self.admission.refusal(host, now, trunk=trunk)
         if why is None:
             self.admission.began(host)
         return why or "in"

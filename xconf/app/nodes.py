@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.application.service import MultiService
@@ -18,6 +18,7 @@ from xconf.cluster.bus.steering import Steering
 from xconf.cluster.census import LOOK_EVERY, Census
 from xconf.cluster.frame import Kind
 from xconf.cluster.node_command import nodes_command
+from xconf.cluster.router import Router
 from xconf.cluster.service import TunnelService
 from xconf.cluster.status import Load, Takes
 from xconf.conference.dispatch import Result, in_turns
@@ -28,8 +29,20 @@ from xconf.conference.turns import Turns
 CPU_OVER = 1.0  # s over which the processor's use is told
 
 
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """calls: that are up or being set up; late: ms by which 99 % of the last ticks came at most late; draining: it is being
+    drained; overloaded: it has no time for more calls.
+    """
+
+    calls: int
+    late: float
+    draining: bool
+    overloaded: bool
+
+
 class Nodes(MultiService):
-    """busy: calls that are up or being set up, ms by which 99 % of the last ticks came at most late, whether it is drained."""
+    """busy: how busy this node is, as far as calls and media go."""
 
     name = "nodes"
 
@@ -39,7 +52,7 @@ class Nodes(MultiService):
         settings: Settings,
         tunnel: TunnelService,
         conferences: Conferences,
-        busy: Callable[[], tuple[int, float, bool]],
+        busy: Callable[[], Busy],
     ) -> None:
         super().__init__()
         self._conferences = conferences
@@ -48,6 +61,7 @@ class Nodes(MultiService):
         self._idle = offered(settings)
         self._cpu = Processor()
         self.census = Census(settings.node.name, conferences, self._send, self.load, self._gone)
+        self.router = Router(settings.node.name, self.census.table) if settings.cluster.router.enable else None
         self.post = Post(settings.node.name, tunnel.tunnel.epoch, settings.cluster.secrets, self._known)
         self.rabbit = self._make_rabbit(reactor, settings)
         self.desk = self._make_desk()
@@ -83,14 +97,23 @@ class Nodes(MultiService):
 
     def load(self) -> Load:
         """How busy this node is."""
-        calls, late, draining = self._busy()
+        busy = self._busy()
         inside = sum(len(one.members) + len(one.waiting) + len(one.leaving) for one in self._conferences)
-        now = {"calls": calls, "late": late, "cpu": self._cpu.percent, "pending": max(0, calls - inside)}
-        return replace(self._idle, **now, draining=draining)  # type: ignore[arg-type]
+        return replace(
+            self._idle,
+            calls=busy.calls,
+            late=busy.late,
+            cpu=self._cpu.percent,
+            pending=max(0, busy.calls - inside),
+            draining=busy.draining,
+            takes=Takes(0) if busy.overloaded else self._idle.takes,
+        )
 
     def counters(self) -> dict[str, int]:
         """What was counted since the start."""
-        counts = {f"status_{reason.replace(' ', '_')}": count for reason, count in self.census.table.dropped.items()}
+        router = self.router.counters if self.router is not None else {}
+        counts = {f"placed_{kind}": count for kind, count in router.items()}
+        counts |= {f"status_{reason.replace(' ', '_')}": count for reason, count in self.census.table.dropped.items()}
         if self.rabbit is not None:
             counts |= {f"bus_{name}": count for name, count in self.rabbit.counters.items()}
         if self.desk is not None:
@@ -161,7 +184,7 @@ def make_nodes(
     settings: Settings,
     tunnel: TunnelService | None,
     conferences: Conferences,
-    busy: Callable[[], tuple[int, float, bool]],
+    busy: Callable[[], Busy],
 ) -> Nodes | None:
     """None where there is no cluster."""
     return None if tunnel is None else Nodes(reactor, settings, tunnel, conferences, busy)

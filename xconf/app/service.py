@@ -26,7 +26,7 @@ from xconf.app.history.command import history_command
 from xconf.app.invite_settings import Invite
 from xconf.app.logs import take_logging
 from xconf.app.memory import Collector
-from xconf.app.nodes import make_nodes, steered
+from xconf.app.nodes import Busy, make_nodes, steered
 from xconf.app.options import Options
 from xconf.app.parts import (
     make_admission,
@@ -41,6 +41,7 @@ from xconf.app.parts import (
     planned_of,
     six_of,
 )
+from xconf.app.placement import make_placement
 from xconf.app.problems import ConfigError
 from xconf.app.summary import how_to_dial
 from xconf.app.trace import trace
@@ -121,6 +122,8 @@ class Server(MultiService):
         if self.tunnel is not None:
             self.conferences.link_by(self.tunnel.conferences.open)
         self.nodes = make_nodes(reactor, settings, self.tunnel, self.conferences, self.busy)
+        self.calls.placement = make_placement(self.nodes, self.conferences, self.calls)
+        self.sip.user_agent.closed = lambda: self.calls.closed() is not None
         self.steer = steered(self.nodes, self.conferences)
         self.recordings = make_recordings(reactor, configuration)
         if self.recordings is not None:
@@ -253,12 +256,11 @@ class Server(MultiService):
 
     # What the server commands want
 
-    def busy(self) -> tuple[int, float, bool]:
-        """Calls that are up or being set up, ms by which 99 % of the last ticks came at most late, whether it is drained."""
+    def busy(self) -> Busy:
         clock = self.media.clock
         late = clock.lateness[: min(clock.ticks, len(clock.lateness))]
         lateness = float(np.percentile(late, 99)) * 1000 if late.size else 0.0
-        return len(self.calls), lateness, self.drain.active
+        return Busy(len(self.calls), lateness, self.drain.active, clock.overloaded)
 
     def status(self) -> Status:
         clock, totals = self.media.clock, self.conferences.totals

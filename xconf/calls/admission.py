@@ -46,13 +46,18 @@ class Admission:
         self._all = _Bucket(max(limits.rate, 1.0), 0.0)
         self._hosts: OrderedDict[str, _Bucket] = OrderedDict()
 
+    @property
+    def closed(self) -> str | None:
+        """Why no calls are taken on now, whoever calls; None if they are."""
+        if self._calls >= self._limits.calls:
+            return f"there are sip.limits.calls = {self._limits.calls} calls already"
+        return "the media run late: the machine has no time for more calls" if self._overloaded() else None
+
     def refusal(self, host: str, now: float, *, trunk: bool) -> str | None:
-        """Why a new call of that host is not taken on now, None if it is. A trunk's host stands for many callers."""
+        """Why a new call of that host, or in such haste, is refused though there is room; None if it is not. A trunk's host
+        stands for many callers.
+        """
         limits = self._limits
-        if self._calls >= limits.calls:
-            return f"there are sip.limits.calls = {limits.calls} calls already"
-        if self._overloaded():
-            return "the media run late: the machine has no time for more calls"
         if not trunk:
             if limits.host_calls and self._by_host[host] >= limits.host_calls:
                 return f"{host} has sip.limits.host_calls = {limits.host_calls} calls already"

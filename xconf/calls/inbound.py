@@ -19,6 +19,7 @@ from xconf.calls.call import Call
 from xconf.calls.identity import caller_of, dialled
 from xconf.calls.leaving import Away, hang_up_all
 from xconf.calls.media_addresses import MediaAddresses
+from xconf.calls.placement import Placement, elsewhere, goes_on, send_on
 from xconf.calls.terms import Terms
 from xconf.calls.trunk import Trunk
 from xconf.conference.errors import ConferenceError
@@ -30,7 +31,6 @@ from xconf.media.rows import OutOfRows
 from xconf.rtp.ports import PortError
 from xconf.sip import dtmf_relay, offer_answer
 from xconf.sip.bodies import sdp_of
-from xconf.sip.changes import Items
 from xconf.sip.digest import Challenger, Outcome
 from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import (
@@ -88,6 +88,7 @@ class Calls:
         self._sessions = int(reactor.seconds()) << 16  # session ids of descriptions: unique, also after a restart
         self._stopping = False
         self.away: Away | None = None  # while the node is being drained
+        self.placement: Placement | None = None  # where other nodes take calls, too
         self._look = LoopingCall(self._ask_silent)
         self._look.clock = reactor
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -124,7 +125,12 @@ class Calls:
     def _invited(self, event: Invited) -> None:
         session, request = event.session, event.request
         host, trunk = session.flow.remote[0], self.access.trunk_of(request, session.flow)
-        if not self._has_room(session, request, host, trunk):
+        closed = self.closed()
+        onward = closed is not None and not self._stopping and goes_on(self, request)
+        why = None if onward else closed
+        why = why or self._admission.refusal(host, self.seconds(), trunk=trunk is not None)
+        if why is not None:
+            self._refuse(session, request, 503, why)
             return
         if trunk is None and not self.access.trusts(host):
             user = self._authenticated(session, request, host)
@@ -137,24 +143,18 @@ class Calls:
             whose = f"the dial plan of trunk {trunk.name}" if trunk else "the dial plan"
             self._refuse(session, request, 404, f"no rule of {whose} fits {number[:_TEXT_LIMIT]!r}")
             return
-        if self.away is not None:
-            self._refuse(session, request, 302, "the node is being drained", self.away.contact(number))
-            return
-        try:
-            self._accept(session, request, route, host, trunk, number)
-        except RemoteProtocolError as error:
-            self._refuse(session, request, error.status, error.reason)
-        except (ConferenceError, PortError, OutOfRows) as error:
-            self._refuse(session, request, getattr(error, "status", 503), str(error))
-
-    def _has_room(self, session: Session, request: Request, host: str, trunk: Trunk | None) -> bool:
-        """Whether the call can be taken on; else the caller has been answered."""
-        if self.away is not None and self.away.targets and not self._stopping:
-            return True  # to be sent on
-        full = self.full(trunk=trunk is not None, host=host)
-        if full is not None:
-            self._refuse(session, request, 503, full)
-        return full is None
+        other = elsewhere(self, request, route, closed is not None)
+        if other is not None:
+            send_on(self, session, request, number, other)
+        elif closed is not None:
+            self._refuse(session, request, 503, f"{closed}, and no other node has room")
+        else:
+            try:
+                self._accept(session, request, route, host, trunk, number)
+            except RemoteProtocolError as error:
+                self._refuse(session, request, error.status, error.reason)
+            except (ConferenceError, PortError, OutOfRows) as error:
+                self._refuse(session, request, getattr(error, "status", 503), str(error))
 
     def _authenticated(self, session: Session, request: Request, host: str) -> str | None:
         """The user who calls; None: the caller has been answered."""
@@ -204,7 +204,7 @@ class Calls:
         )
         session.accept(call.answer(*negotiated) if negotiated else call.offer(), self._reactor.seconds())
 
-    def _refuse(self, session: Session, request: Request, status: int, why: str, more: Items = ()) -> None:
+    def _refuse(self, session: Session, request: Request, status: int, why: str) -> None:
         self.counters[f"refused_{status}"] += 1
         log.info(
             "call from {caller} at {host} refused with {status}: {why}",
@@ -215,7 +215,7 @@ class Calls:
             why=why,
         )
         later = [("Retry-After", str(RETRY_AFTER))] if status == 503 else []
-        session.refuse(status, now=self._reactor.seconds(), headers=[*later, *more])
+        session.refuse(status, now=self._reactor.seconds(), headers=later)
 
     # What is told of a call that is up
 
@@ -317,13 +317,17 @@ class Calls:
     def seconds(self) -> float:
         return float(self._reactor.seconds())
 
-    def full(self, *, trunk: bool = True, host: str = "") -> str | None:
-        """Why no call can be taken on or placed now; None if one can."""
+    def closed(self) -> str | None:
+        """Why this node takes no calls at all for now; None if it does."""
         if self._stopping:
             return "the server is stopping"
         if self.away is not None:
             return "the node is being drained, and takes no new calls"
-        return self._admission.refusal(host, self._reactor.seconds(), trunk=trunk)
+        return self._admission.closed
+
+    def full(self) -> str | None:
+        """Why no call can be placed now; None if one can."""
+        return self.closed() or self._admission.refusal("", self.seconds(), trunk=True)
 
     def begin(self, call: Call) -> Call:
         """From here on it is told what becomes of its session, whose end frees its leg."""

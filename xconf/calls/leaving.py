@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from xconf.calls.outbound_transfer import TransferError, Transferred
+from xconf.calls.placement import Elsewhere
 from xconf.conference.conference import AT_ONCE
 from xconf.conference.member import Reason
 from xconf.sip.uri import URI
@@ -49,7 +50,9 @@ def _hang_up_some(reactor: Any, calls: Calls, latest: float, done: Deferred[None
 
 @dataclass
 class Away:
-    """A node that takes no new calls. targets: SIP URIs of nodes that do, without a user; they are named in turns."""
+    """A node that takes no new calls. targets: SIP URIs of nodes that do, without a user; they are named in turns. Without
+    them it is the calls' placement, if there is one, that knows such nodes.
+    """
 
     targets: Sequence[URI] = ()
     _turns: Iterator[URI] = field(init=False)
@@ -57,13 +60,10 @@ class Away:
     def __post_init__(self) -> None:
         self._turns = cycle(self.targets)
 
-    def address(self, number: str) -> str:
-        """Where that number is answered now. There are targets."""
-        return str(next(self._turns).replaced(user=number))
-
-    def contact(self, number: str) -> list[tuple[str, str]]:
-        """Header fields of a 302."""
-        return [("Contact", f"<{self.address(number)}>")]
+    def next(self) -> Elsewhere:
+        """Where a call goes now. There are targets."""
+        uri = next(self._turns)
+        return Elsewhere(str(uri), uri, "this node is being drained", chosen=False)
 
 
 class Drain:
@@ -91,18 +91,25 @@ class Drain:
         if away is None:
             return ""
         left = "" if self._latest is None else f", the rest in {max(0, round(self._latest - self._calls.seconds()))} s"
-        if not away.targets:
+        targets = self._targets(away)
+        if not targets:
             return f"{len(self._calls)} calls to end{left}"
-        targets = ", ".join(map(str, away.targets))
         return f"{len(self._calls)} calls to move to {targets}: {self.moved} moved, {self.stayed} would not{left}"
+
+    def _targets(self, away: Away) -> str:
+        """Where calls are moved to, for people; empty: nowhere."""
+        if away.targets or self._calls.placement is None:
+            return ", ".join(map(str, away.targets))
+        return ", ".join(self._calls.placement.open()) or "another node, when one has room"
 
     def begin(self, seconds: float | None = None, targets: Sequence[URI] = ()) -> None:
         """seconds: after which the calls that are left no longer count. Again: with other words from now on."""
         self._calls.away = Away(targets)
         self._latest = None if seconds is None else self._calls.seconds() + seconds
         self.moved = self.stayed = 0
+        moves = targets or self._calls.placement is not None
         # Whom we called ourselves knows no number to call us by.
-        self._waiting = deque(call for call in self._calls if call.number) if targets else deque()
+        self._waiting = deque(call for call in self._calls if call.number) if moves else deque()
         if not self._loop.running:
             self._loop.start(LOOK_EVERY, now=False)
         log.info("draining: {summary}", summary=self.summary)
@@ -135,7 +142,17 @@ class Drain:
         if call.member is None or call.transferring is not None:
             self._waiting.append(call)  # not up yet, or on its way elsewhere
             return
-        call.transfer(away.address(call.number)).addCallbacks(self._went, self._not_begun)
+        other = away.next() if away.targets else self._chosen(call)
+        if other is None:
+            self._waiting.append(call)  # until a node has room
+            return
+        call.transfer(str(other.address(call.number))).addCallbacks(self._went, self._not_begun)
+
+    def _chosen(self, call: Call) -> Elsewhere | None:
+        placement, member = self._calls.placement, call.member
+        if placement is None or member is None:
+            return None
+        return placement.choose(call.route.conference, member.settings.speaker, call.call_id, closed=True)
 
     def _went(self, outcome: Transferred) -> None:
         self.moved += outcome.done

@@ -52,7 +52,7 @@ Effect = Came | Went | Changed
 @dataclass(slots=True, eq=False)
 class Node:
     """One of the others. state: here, left, silent or restarted; born: `now` of when this run of it was first heard; since: of when
-    its state began; heard: of the last word.
+    its state began; heard: of the last word; told_at: of the latest status.
 
     octets, statuses: what it has told so far, for what it costs.
     """
@@ -64,6 +64,7 @@ class Node:
     heard: float
     state: str = "here"
     load: Load = Load()
+    told_at: float = 0.0
     parts: dict[str, Part] = field(default_factory=dict)
     statuses: int = 0
     octets: int = 0
@@ -169,7 +170,7 @@ class NodeTable:
         if node.state == "left" and status.number <= node.highest:
             return []  # it was overtaken by the goodbye
         effects = self._returned(node, now)
-        changed = self._take(node, status)
+        changed = self._take(node, status, now)
         return [*effects, Changed(frozenset(changed))] if changed else effects
 
     def wake(self, now: float) -> list[Effect]:
@@ -232,10 +233,10 @@ class NodeTable:
 
     # Their conferences
 
-    def _take(self, node: Node, status: Status) -> set[str]:
+    def _take(self, node: Node, status: Status, now: float) -> set[str]:
         """The conferences of which the node has something else now."""
         if status.number > node.highest:
-            node.highest, node.load = status.number, status.load
+            node.highest, node.load, node.told_at = status.number, status.load, now
         changed = {part.name for part in status.parts if self._update(node, part, status.number)}
         if About.COMPLETE in status.about:
             changed |= self._complete(node, status)

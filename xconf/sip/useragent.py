@@ -62,7 +62,6 @@ __all__ = [
     "UserAgent",
 ]
 
-
 Relay = Callable[[Request, Flow, float], bool]
 """Whether a request that came on this flow, now, is for another, to whom it has been sent on."""
 
@@ -84,6 +83,7 @@ class UserAgent:
         self._watched: dict[Flow, dict[Callable[[Flow, float], None], None]] = {}
         self.stateless = Stateless(self.settings.product, self.rng, self.out, self.counters)
         self.relay: Relay = lambda request, flow, now: False
+        self.closed: Callable[[], bool] = lambda: False  # INVITE would be refused by 503: OPTIONS is (section 11.2)
 
     # What the transport calls
 
@@ -237,6 +237,8 @@ class UserAgent:
             self._in_dialog(request, flow, now)
         elif self.transactions.merged(request):
             self.stateless.answer(request, 482, flow)
+        elif request.method == "OPTIONS" and self.closed():
+            self._overloaded(request, flow)
         elif request.method == "OPTIONS":
             self.stateless.answer(request, 200, flow, capabilities(self.settings))
         elif request.method == "INVITE":
