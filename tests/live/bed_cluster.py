@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,8 +32,10 @@ SILENT = {
 }
 
 
-def overrides(name: str, address: str, peers: Sequence[str], cluster: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of one node, over the shipped one."""
+def overrides(
+    name: str, address: str, peers: Sequence[str], cluster: Mapping[str, Any], more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The configuration of one node, over the shipped one. more: than `cluster`."""
     its = {
         "enable": True,
         "secret": SECRET,
@@ -40,7 +43,8 @@ def overrides(name: str, address: str, peers: Sequence[str], cluster: Mapping[st
         "peers": [f"{peer}:{PORT}" for peer in peers],
     }
     sip = {"allow": ["127.0.0.0/8", f"{NETWORK}.0/24"]}
-    return {"node": {"name": name}, "sip": sip, "cluster": merged(its, cluster), "profiles": {"default": SILENT}}
+    usual = {"node": {"name": name}, "sip": sip, "cluster": its, "profiles": {"default": SILENT}}
+    return merged(usual, {"cluster": cluster, **more})
 
 
 class Namespaces:
@@ -96,7 +100,12 @@ class Cluster:
     """names: of nodes, one character each; hosts: where each of them is, on loopback if None."""
 
     def __init__(
-        self, folder: Path, names: str, cluster: Mapping[str, Any] | None = None, hosts: Namespaces | None = None
+        self,
+        folder: Path,
+        names: str,
+        cluster: Mapping[str, Any] | None = None,
+        hosts: Namespaces | None = None,
+        more: Mapping[str, Any] | None = None,
     ) -> None:
         addresses = hosts.addresses if hosts else {name: own_address() for name in names}
         self.hosts = hosts
@@ -106,7 +115,7 @@ class Cluster:
         try:
             for name in names:
                 peers = [address for other, address in addresses.items() if other != name]
-                its = overrides(name, addresses[name], peers, cluster or {})
+                its = overrides(name, addresses[name], peers, cluster or {}, more or {})
                 self.nodes[name] = Server(folder / name, its, addresses[name], self._space(name))
         except BaseException:
             self.stop()
@@ -116,7 +125,20 @@ class Cluster:
         """A phone on that node, for so long."""
         target = self.nodes[node]
         address = target.address if self.hosts else own_address()
-        words = [*inside(self._space(node)), str(BIN / "xconf"), "phone", target.uri(number), "--bind", address]
+        return self.dial(name, target.uri(number), address, inside(self._space(node)), seconds=seconds, tone=tone)
+
+    def dial(
+        self,
+        name: str,
+        uri: str,
+        address: str,
+        within: Sequence[str] = (),
+        *,
+        seconds: float,
+        tone: float | None = None,
+    ) -> Phone:
+        """A phone at that address, wherever its call leads."""
+        words = [*within, str(BIN / "xconf"), "phone", uri, "--bind", address]
         self.phones[name] = Phone(self.folder, name, words, seconds, tone)
         return self.phones[name]
 
@@ -145,6 +167,14 @@ class Phone:
             text=True,
         )
 
+    def answered_after(self) -> float:
+        """Seconds from the INVITE to the answer, which is waited for."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if found := re.search(r"answered after (\d+) ms", line):
+                return int(found[1]) / 1000
+        raise AssertionError(f"{self.record.stem} was not answered")
+
     def wait(self, timeout: float = 30.0) -> None:
         """Until its call is over, as it should be."""
         said, _ = self.process.communicate(timeout=timeout)
@@ -167,10 +197,14 @@ class Phone:
 
 @contextlib.contextmanager
 def cluster(
-    folder: Path, names: str, settings: Mapping[str, Any] | None = None, hosts: Namespaces | None = None
+    folder: Path,
+    names: str,
+    settings: Mapping[str, Any] | None = None,
+    hosts: Namespaces | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[Cluster]:
-    """Nodes that are stopped at the end; their logs must be clean."""
-    nodes = Cluster(folder, names, settings, hosts)
+    """Nodes that are stopped at the end; their logs must be clean. more: of their configuration than `cluster`."""
+    nodes = Cluster(folder, names, settings, hosts, more)
     try:
         yield nodes
         for node in nodes.nodes.values():

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from bed_cluster import Cluster, cluster
 from bed_kamailio import PROGRAM, answers_options
 from bed_phones import end_process, need, own_address, wait_for
 from bed_server import BIN, ROOT, Server
@@ -70,11 +72,20 @@ class Front:
         assert done.returncode == 0, done.stderr
         return self.list.read_text()
 
+    def give_to(self, chosen: Collection[Server], among: Collection[Server]) -> None:
+        """New calls go to these alone, as if an operator had disabled the others by hand."""
+        for one in among:
+            state = "ap" if one in chosen else "d"
+            self._kamcmd("dispatcher.set_state", state, "1", f"sip:{one.target}")
+
     def flags(self) -> dict[str, str]:
         """What kamailio thinks of the nodes: A active, I inactive, D disabled; P asked, X not."""
-        command = ["/usr/sbin/kamcmd", "-s", self._control, "dispatcher.list"]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        told = self._kamcmd("dispatcher.list")
         return dict(re.findall(r"URI: (\S+)\s+FLAGS: (\S+)", told))
+
+    def _kamcmd(self, *words: str) -> str:
+        command = ["/usr/sbin/kamcmd", "-s", self._control, *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
 
     def stop(self) -> None:
         end_process(self._process, 5)
@@ -126,6 +137,15 @@ class FakeNode:
         self._socket.close()
 
 
-def trunk(address: str) -> dict[str, Any]:
-    """What each node is told of the front."""
-    return {"front": {"address": address, "media": ["127.0.0.0/8"]}}
+@contextlib.contextmanager
+def front_and_nodes(folder: Path, names: str, **more: Any) -> Iterator[tuple[Front, Cluster]]:
+    """Nodes that know a front, which has the list that one of them has written."""
+    address = own_address()
+    trunks = {"front": {"address": address, "media": ["127.0.0.0/8"]}}
+    settings = {"sip": {"trunks": trunks}, **more}
+    with cluster(folder, names, {"router": {"enable": True}}, more=settings) as nodes, contextlib.ExitStack() as stack:
+        front = Front(folder / "front", address)
+        stack.callback(front.stop)
+        wait_for(lambda: front.take(*nodes.nodes.values()).count("\n1 ") == len(names), 10, "all nodes are in the list")
+        wait_for(lambda: set(front.flags().values()) == {"AP"}, 5, "all take calls")
+        yield front, nodes
