@@ -63,14 +63,17 @@ class Front:
         return (self.folder / "log").read_text(errors="replace")
 
     def take(self, *nodes: Server) -> str:
-        """Has the shipped script ask these nodes, in turns, for the list; the list."""
+        """Has these nodes asked, in turns, for the list; the list."""
         asks = [shlex.join([str(BIN / "xconf"), "ctl", "--socket", str(node.socket)]) for node in nodes]
-        path = f"{os.environ['PATH']}:/usr/sbin"
-        environment = {**os.environ, "PATH": path, "LIST": str(self.list), "CONTROL": self._control}
-        command = [str(SHIPPED / "xconf-dispatcher"), *asks]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20, check=False)
-        assert done.returncode == 0, done.stderr
+        wait_for(lambda: self.written_by(*asks) == 0, 5, "kamailio has read the list")  # it reads one a second
         return self.list.read_text()
+
+    def written_by(self, *asks: str, control: str = "") -> int:
+        """The exit status of the shipped script."""
+        settings = {"LIST": str(self.list), "CONTROL": control or self._control}
+        environment = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin", **settings}
+        command = [str(SHIPPED / "xconf-dispatcher"), *asks]
+        return subprocess.run(command, env=environment, stderr=self._log, timeout=20, check=False).returncode
 
     def give_to(self, chosen: Collection[Server], among: Collection[Server]) -> None:
         """New calls go to these alone, as if an operator had disabled the others by hand."""

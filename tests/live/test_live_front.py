@@ -166,3 +166,22 @@ def test_nobody_gets_anywhere_but_to_nodes(fake: Fake, ask: Ask) -> None:
     assert stranger.heard == []
     caller.send("BYE", f"sip:{there.address}:5060", to_tag=";tag=1", more=f"Route: <sip:{front.address};lr>\r\n")
     assert caller.answer("BYE") == 200
+
+
+def test_a_list_that_kamailio_did_not_read_is_read_the_next_time(fake: Fake, ask: Ask, tmp_path: Path) -> None:
+    """It reads one a second at most, and may be down when one is written."""
+    there = fake(BUSY)
+    front, caller = ask()
+    assert caller.call(front) == 503
+    asked = tmp_path / "asked"
+    asked.write_text(f"#!/bin/sh\necho '# by node a'\necho '{there.line}'\n")
+    asked.chmod(0o755)
+    assert front.written_by(str(asked), control="unix:/nowhere") == 1
+    assert caller.call(front) == 503
+    wait_for(lambda: front.written_by(str(asked)) == 0, 5, "it is read")
+    assert caller.call(front) == 486
+    read = front.list.stat().st_mtime_ns
+    assert front.written_by(str(asked)) == 0
+    assert front.list.stat().st_mtime_ns == read, "nothing new"
+    assert front.written_by("false") == 1
+    assert there.line in front.list.read_text(), "no list is worse than an old one"
