@@ -14,14 +14,17 @@ from collections.abc import Callable, Sequence
 
 from bench import (
     callcost,
+    cluster,
     codecs,
     conferences,
+    elsewhere,
     fanout,
     growth,
     hold,
     idle,
     latency,
     memory,
+    nodes,
     page,
     peers,
     relay,
@@ -49,6 +52,9 @@ FIGURES: dict[str, Callable[[bool], Figures]] = {
     "tunnel": tunnel.measure,
     "statuses": statuses.measure,
     "relay": relay.measure,
+    "elsewhere": elsewhere.measure,
+    "nodes": nodes.measure,
+    "cluster": cluster.measure,
     "growth": growth.measure,
 }
 SLOW = ("knee", "growth")

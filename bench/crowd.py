@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from bench.server import LISTEN, SPEAK, cpu_seconds, on_core
+from bench.server import ADDRESS, LISTEN, SPEAK, cpu_seconds, on_core
 
 SETTLE = 1.0  # s from the last answer to the first measurement
 
@@ -54,17 +54,19 @@ def crowd(
     conference: str = "0",
     hold: str = "24h",
     core: int | None = None,
+    host: str = ADDRESS[0],
 ) -> Iterator[Crowd]:
-    """So many callers, all up. words: more of the command line of `xconf load`; core: the only one that they may use."""
+    """So many callers, all up. words: more of the command line of `xconf load`; core: the only one that they may use;
+    host: the server's address."""
     command = [
         *on_core(core),
         sys.executable,
         "-m",
         "xconf",
         "load",
-        LISTEN.format(conference),
+        LISTEN.format(conference, host=host),
         "--speak-to",
-        SPEAK.format(conference),
+        SPEAK.format(conference, host=host),
     ]
     command += ["--calls", str(calls), "--speak", str(speakers), "--rate", str(rate), "--hold", hold, "--json", *words]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -18,8 +18,8 @@ from bench.calm import calm, watch
 from bench.stalls import StallMonitor
 
 ADDRESS = ("127.0.0.1", 15060)
-SPEAK, LISTEN = "sip:3{}@127.0.0.1:15060", "sip:4{}@127.0.0.1:15060"
-"""Whom speakers and listeners of a conference call; {} is its number."""
+SPEAK, LISTEN = "sip:3{}@{host}:15060", "sip:4{}@{host}:15060"
+"""Whom speakers and listeners of a conference call; {} is its number, host the server's address."""
 WIDE = "wide"
 """The number of one at 16 kHz, with all codecs that are in."""
 
@@ -27,7 +27,7 @@ _CLOCK_OF_ALL = 2  # CPUCLOCK_SCHED of Linux
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 CONFIGURATION = """
 sip: {{listen: ['udp://{host}:{port}'], allow: [127.0.0.0/8], limits: {{calls: 20000}}}}
-rtp: {{address: 127.0.0.1, ports: 26384-26639}}
+rtp: {{address: {host}, ports: 26384-26639}}
 control: {{listen: unix:bench.sock}}
 dialplan:
   - {{number: '3wide', conference: wide, profile: wide, flags: +speaker}}
@@ -87,10 +87,19 @@ def server(*, filtered: bool = True, core: int | None = None, ticks: Path | None
     """Until the end; its log goes to a file. core: the only one that it may use; ticks: a file in which all ticks are
     written down (`bench.witness` reads it) at the end.
     """
+    host, port = ADDRESS
+    with running(CONFIGURATION.format(host=host, port=port), filtered=filtered, core=core, ticks=ticks) as served:
+        yield served
+
+
+@contextlib.contextmanager
+def running(
+    configuration: str, *, filtered: bool = True, core: int | None = None, ticks: Path | None = None
+) -> Iterator[Server]:
+    """The same, with any configuration whose management socket is bench.sock."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "xconf.yaml"
-        host, port = ADDRESS
-        file.write_text(CONFIGURATION.format(host=host, port=port))
+        file.write_text(configuration)
         twistd = [str(Path(sys.executable).with_name("twistd"))]
         if not filtered:
             twistd = [sys.executable, "-m", "bench.unfiltered"]

@@ -52,12 +52,15 @@ class Town:
         """It is not heard any more; its members are not there."""
         self.nodes.pop(name).crash()
 
-    def part(self, names: Iterable[str], side: int = 1) -> None:
-        """These nodes and relays reach none but each other. side 0: all others."""
+    def part(self, names: Iterable[str]) -> None:
+        """These nodes and relays reach none but each other."""
         chosen = set(names)
         for host in (*self.net.nodes.values(), *self.net.relays):
-            if host.name in chosen:
-                host.side = side
+            host.side = int(host.name in chosen)
+
+    def heal(self) -> None:
+        """All reach each other."""
+        self.part(())
 
     def sources(self, host: Host) -> Iterable[Address]:
         """From where a node expects datagrams: its configuration names its peers, where they are not all in a group."""

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from bench import floor, peers, setup, sipp
+from bench import floor, nodes, peers, setup, sipp
 from bench.crowd import crowd
 from bench.peer import Peer
 from bench.server import server
@@ -59,3 +59,14 @@ def test_callers_hang_up_when_they_are_told_to_also_where_interrupts_are_ignored
         signal.signal(signal.SIGINT, before)
     assert (result["answered"], result["unanswered_byes"]) == (5, 0)
     assert result["held"] < 5
+
+
+def test_real_nodes_are_measured_while_their_listeners_hear_who_speaks_on_one_of_them() -> None:
+    held = nodes.hold(2, 8, 1.5, 1)
+    assert held.totals == [17, 17]
+    assert held.unheard == 0
+    assert all(heard["callers"] == 8 and heard["judged"] > 0 for heard in held.heard)
+    assert held.sent[0] > 40 > held.sent[1], (
+        "datagrams a second: sound from where somebody speaks, greetings from elsewhere"
+    )
+    assert all(0 < cpu < 1 for cpu in held.cpu)

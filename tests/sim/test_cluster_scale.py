@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.simulated.story import Plan, tell
 from bench.simulated.town import NOTICED, Town
 from xconf.cluster.nodes import SOONEST
 
@@ -43,7 +44,7 @@ def test_a_partition_heals(mode):
     nodes.run(NOTICED)
     assert not nodes.wrong()
     assert sorted({node.total() for node in nodes}) == [20_000, 60_000]
-    nodes.part([host.name for host in (*nodes.net.nodes.values(), *nodes.net.relays)], side=0)
+    nodes.heal()
     assert nodes.until_right(NOTICED) is not None
     assert {node.total() for node in nodes} == {80_000}
 
@@ -56,3 +57,23 @@ def test_nodes_that_start_all_at_once_tell_of_themselves_no_more_often_than_ever
     told = [other.statuses for node in nodes for other in node.census.table]
     assert not nodes.wrong()
     assert max(told) <= 2.0 / SOONEST
+
+
+def lived_through(plan: Plan) -> None:
+    """All that may happen to them, and totals are right on all nodes within 3 s."""
+    story = tell(plan)
+    assert story.slowest <= NOTICED
+    assert story.behind <= 0.5, "of calls that come by the thousand each second"
+    assert story.started <= STARTED
+    assert story.frames[0] == story.frames[1] > 0, "all nodes hear each one that speaks, each frame once"
+
+
+@pytest.mark.parametrize("mode", ["multicast", "unicast", "relay"])
+def test_100000_listeners_on_20_nodes_live_through_a_day(mode):
+    lived_through(Plan(20, 100_000, mode, leaves=4))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("nodes", "mode"), [(50, "unicast"), (256, "relay")])
+def test_200000_listeners_on_many_nodes_live_through_a_day(nodes, mode):
+    lived_through(Plan(nodes, 200_000, mode, leaves=16))

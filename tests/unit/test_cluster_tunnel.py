@@ -7,7 +7,7 @@ from cluster_world import OTHER, SECRET, Wire
 
 from xconf.cluster.frame import MAX_BODY, Kind
 from xconf.cluster.peers import WIDTH, Window
-from xconf.cluster.tunnel import Received, Send, Tunnel, epoch_at
+from xconf.cluster.tunnel import Appeared, Received, Send, Tunnel, epoch_at
 
 
 def tunnel(name: str, epoch: int = 1, secrets: tuple[bytes, ...] = (SECRET,), encrypt: bool = True) -> Tunnel:
@@ -28,6 +28,25 @@ def say(wire: Wire, name: str, body: bytes = b"4 members") -> None:
 def test_nodes_know_each_other_within_a_fifth_of_a_second() -> None:
     wire = pair()
     assert wire.appeared("a") == ["b"] and wire.appeared("b") == ["a"]
+
+
+def test_a_node_that_joins_many_is_believed_by_all_of_them_soon() -> None:
+    """A greeting names 64; the others do not wait until it is their turn."""
+    newcomer, source = tunnel("newcomer"), ("192.0.2.1", 65021)
+    others = [Tunnel(f"n{number}", [SECRET], 1, sources=[source]) for number in range(255)]
+    believed: set[str] = set()
+    answers: list[bytes] = []
+    for turn in range(8):
+        now = 100.0 + turn * 0.05
+        for greeting in newcomer.wake(now) if turn == 0 or newcomer.wants_wake is not None else ():
+            for other in others:
+                effects = other.receive(greeting.datagram, source, now)
+                believed |= {other.name for effect in effects if isinstance(effect, Appeared)}
+                answers += [effect.datagram for effect in effects if isinstance(effect, Send)]
+        for number, answer in enumerate(answers):
+            newcomer.receive(answer, ("192.0.2.2", number), now + number // 50 * 0.001)
+        answers.clear()
+    assert len(believed) == 255
 
 
 def test_a_message_comes_with_the_name_of_its_node() -> None:

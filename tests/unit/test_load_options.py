@@ -35,6 +35,11 @@ def test_who_should_hear_something() -> None:
     assert [options.heard_by(caller) for caller in range(6)] == [1, 0, 1, 1, 2, 1]
 
 
+def test_all_should_hear_something_where_others_speak() -> None:
+    options = parse(["sip:4000@h", "--calls", "3", "--others-speak"])
+    assert [options.heard_by(caller) for caller in range(3)] == [1, 1, 1]
+
+
 def test_own_addresses_are_listed_or_a_range() -> None:
     assert own_addresses("127.0.0.3, 127.0.0.254-127.0.1.1") == (
         "127.0.0.3",

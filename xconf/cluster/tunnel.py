@@ -102,6 +102,9 @@ class Tunnel:
         self._encrypt = encrypt
         self._by_id: dict[bytes, Peer] = {}
         self._new: dict[tuple[bytes, int], _New] = {}
+        self._waiting: dict[
+            bytes, int
+        ] = {}  # sender: epoch of nodes that are believed, and do not know that we hear them
         self._turn = 0
         self._last_hello = -HELLO_EVERY
         self._owed = False
@@ -141,18 +144,22 @@ class Tunnel:
     def _hello(self, now: float) -> list[Send]:
         """By each of our secrets: some may not have the other one yet."""
         self._last_hello = now
-        self._owed = False
         body = Hello(self.name, self._keyring.ids, self._echoes(now)).encode()
+        self._owed = bool(self._waiting)
         return [self._seal(sealer, Kind.HELLO, body) for sealer in self._sealers]
 
     def _echoes(self, now: float) -> tuple[tuple[bytes, int], ...]:
-        """Who is new first, for he waits for it; then all others in turns."""
-        new = list(self._new)[-frame.MAX_ECHOES :]
+        """Who is new first, and who was believed just now, for they wait for it; then all others in turns."""
+        new = list(self._new)
+        waiting = list(self._waiting.items())[: max(frame.MAX_ECHOES // 2, frame.MAX_ECHOES - len(new))]
+        for identity, _ in waiting:
+            del self._waiting[identity]
+        first = [*new[-(frame.MAX_ECHOES - len(waiting)) :], *waiting]
         there = [(identity, peer.epoch) for identity, peer in self._by_id.items() if now - peer.last < NEW_FOR]
-        room = min(frame.MAX_ECHOES - len(new), len(there))
+        room = min(frame.MAX_ECHOES - len(first), len(there))
         start = self._turn % len(there) if there else 0
         self._turn += room
-        return (*new, *islice(there + there, start, start + room))
+        return (*first, *islice(there + there, start, start + room))
 
     def _choose_sealer(self, now: float) -> None:
         """The first secret, unless somebody is there who does not accept it."""
@@ -246,6 +253,7 @@ class Tunnel:
     def _admit(self, header: Header, hello: Hello, source: Address, now: float) -> list[Effect]:
         known = (header.sender, header.epoch) in self._new
         self._new.pop((header.sender, header.epoch), None)
+        self._waiting[header.sender] = header.epoch
         if len(self._by_id) >= MOST_PEERS and header.sender not in self._by_id:
             self._evict()
         peer = Peer(hello.name, header.epoch, Window(header.sequence), now, source, frozenset(hello.keys))

@@ -41,6 +41,7 @@ class LoadOptions:
     answer_within: float
     conferences: int
     speakers: int
+    others_speak: bool
     sends: bool
     measured: int
     codec: str
@@ -57,10 +58,10 @@ class LoadOptions:
         return text.replace("{}", f"{caller % self.conferences:0{digits}}")
 
     def heard_by(self, caller: int) -> int:
-        """How many others speak in that caller's conference."""
+        """How many others speak in that caller's conference, as far as is known."""
         mine = caller % self.conferences
         speaking = len(range(mine, self.speakers, self.conferences))
-        return speaking - (caller < self.speakers)
+        return speaking - (caller < self.speakers) + self.others_speak
 
 
 def parse(arguments: Sequence[str]) -> LoadOptions:
@@ -82,6 +83,7 @@ def parse(arguments: Sequence[str]) -> LoadOptions:
         answer_within=given.answer_within,
         conferences=given.conferences,
         speakers=given.speak,
+        others_speak=given.others_speak,
         sends=not given.silent,
         measured=given.measure,
         codec=given.codec,
@@ -126,6 +128,9 @@ def _add_media(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sound")
     group.add_argument("--speak", type=_count, default=0, metavar="N", help="so many of the callers play a tone")
     group.add_argument("--speak-to", metavar="SIP-URI", help="these call another number")
+    group.add_argument(
+        "--others-speak", action="store_true", help="all should hear somebody who is none of these callers"
+    )
     group.add_argument("--silent", action="store_true", help="the others send nothing (default: silence)")
     group.add_argument("--codec", type=_codec, metavar="NAME", default="pcmu", help="like that of xconf phone")
     group.add_argument(
