@@ -46,7 +46,7 @@ class Exchange:
         self._credentials = credentials
         self._renumber = renumber
         self._challenges = 0
-        self.transaction: ClientTransaction = ua.send(request, hop, self._outcome, now)
+        self.transaction = self._send(request, now)
 
     @property
     def request(self) -> Request:
@@ -59,7 +59,17 @@ class Exchange:
         for name, value in headers:
             request.headers.set(name, value)
         request.headers.set("CSeq", f"{self._renumber()} {request.method}")
-        self.transaction = self._ua.send(request, self._hop, self._outcome, now)
+        self.transaction = self._send(request, now)
+
+    def _send(self, request: Request, now: float) -> ClientTransaction:
+        transaction = self._ua.send(request, self._hop, self._outcome, now)
+        transaction.over = self._over
+        return transaction
+
+    def _over(self, transaction: ClientTransaction) -> None:
+        """After the last of them nothing more is heard: who keeps this exchange and hears by it is in no circle with it."""
+        if transaction is self.transaction:
+            self._user, self._renumber = _nobody, _never
 
     def _outcome(self, outcome: Outcome, now: float) -> None:
         if isinstance(outcome, Failure) or outcome.status not in _ASKED:
@@ -84,3 +94,11 @@ class Exchange:
             return answered, respond(challenge, self.request.method, str(self.request.uri), *self._credentials)
         except RemoteProtocolError:
             return None
+
+
+def _nobody(outcome: Outcome, now: float) -> None:
+    """Hears of an exchange that is over: nothing."""
+
+
+def _never() -> int:
+    raise AssertionError("an exchange that is over sends nothing again")

@@ -95,6 +95,8 @@ class Transaction:
             self._repeat(what, now)
         for action in actions:
             self._act(action, what, message, now)
+        if state is State.TERMINATED:
+            self._let_go()
 
     def enter(self, state: State, now: float) -> None:
         self.state = state
@@ -109,6 +111,10 @@ class Transaction:
         """Give it up, without a word to anyone."""
         if self.state is not State.TERMINATED:
             self.enter(State.TERMINATED, now)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """It is over: nobody is told anything any more, so who is told and what he is told by form no circle."""
 
     def _timers_of(self, state: State) -> tuple[Input, ...]:
         timers = self._machine.starts.get(state, ())
@@ -139,9 +145,12 @@ class Transaction:
 
 
 class ClientTransaction(Transaction):
-    """A request of ours. Its user hears every response once (2xx to INVITE: each time), or the failure."""
+    """A request of ours. Its user hears every response once (2xx to INVITE: each time), or the failure.
 
-    __slots__ = ("_data", "_user", "vias")
+    over: called with it when it is over.
+    """
+
+    __slots__ = ("_data", "_user", "over", "vias")
 
     def __init__(
         self,
@@ -155,7 +164,8 @@ class ClientTransaction(Transaction):
         machine = INVITE_CLIENT_MACHINE if request.method == "INVITE" else CLIENT_MACHINE
         super().__init__(layer, machine, key, request, flow, reconnect)
         self.vias = len(request.headers.get_all("Via"))
-        self._user = user
+        self.over: Callable[[ClientTransaction], None] | None = None
+        self._user: ClientUser = user
         self._data = request.to_bytes()
 
     @property
@@ -169,6 +179,11 @@ class ClientTransaction(Transaction):
     def response(self, response: Response, now: float) -> None:
         self.feed(now, _class_of(response.status), response)
 
+    def _let_go(self) -> None:
+        over, self.over, self._user = self.over, None, _nobody
+        if over is not None:
+            over(self)
+
     def _act(self, action: Action, what: Input, message: Request | Response | None, now: float) -> None:
         if action is Action.SEND:
             self._transmit(self._data)
@@ -179,6 +194,10 @@ class ClientTransaction(Transaction):
                 self._transmit(acknowledge_failure(self.request, message).to_bytes())
             else:
                 self._user(message, now)
+
+
+def _nobody(outcome: Outcome, now: float) -> None:
+    """Hears of a transaction that is over: nothing."""
 
 
 class ServerTransaction(Transaction):
