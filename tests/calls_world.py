@@ -101,19 +101,31 @@ class Rules:
     def trunk_of_user(self, user: str) -> Trunk | None:
         return None
 
+    def trunk_named(self, name: str) -> Trunk | None:
+        return Trunk(name=name) if name == "trunk" else None
+
     def route(self, dialled: str, trunk: Trunk | None = None) -> Route | None:
         return next((route for number, route in self.routes.items() if re.fullmatch(number, dialled)), None)
 
 
 class Office:
-    """The server, its phones, and time."""
+    """The server, its phones, and time. beside: another one, on whose network and in whose time it is; address: of its SIP."""
 
     def __init__(
-        self, *, limit: int = 200, media_timeout: float = 60.0, settings: Settings | None = None, six: str = ""
+        self,
+        *,
+        limit: int = 200,
+        media_timeout: float = 60.0,
+        settings: Settings | None = None,
+        six: str = "",
+        beside: Office | None = None,
+        address: str = SERVER,
     ) -> None:
-        self.reactor = FakeReactor()
+        self._beside = beside
+        self.reactor = beside.reactor if beside is not None else FakeReactor()
         self.rules = Rules()
-        self.engine = Engine(MediaPorts(SERVER, 22000, 22999, six=six), limit + 8, np.random.default_rng(1))
+        first = 22000 if beside is None else 23000
+        self.engine = Engine(MediaPorts(SERVER, first, first + 999, six=six), limit + 8, np.random.default_rng(1))
         table = load_table([ROOT / "dtmf"])
         library = Library(Sounds(ROOT / "sounds"))
         self.conferences = Conferences(
@@ -136,7 +148,7 @@ class Office:
             media_timeout=media_timeout,
         )
         self.sip = SIPService(
-            self.reactor, [f"udp://{SERVER}:{SIP}"], self.calls.handle, settings, rng=random.Random(1)
+            self.reactor, [f"udp://{address}:{SIP}"], self.calls.handle, settings, rng=random.Random(1)
         )
         self.sip.startService()
         self.calls.start()
@@ -252,7 +264,7 @@ class Office:
         self.reactor.run(2)
         globalLogPublisher.removeObserver(self._logged)  # type: ignore[arg-type]
         self.engine.close()
-        assert self.reactor.getDelayedCalls() == []
+        assert self._beside is not None or self.reactor.getDelayedCalls() == []
         assert self.conferences.sizes() == dict.fromkeys(self.conferences.sizes(), 0)
         assert self.faults == []
 

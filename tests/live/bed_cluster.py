@@ -97,7 +97,9 @@ def _must(*words: str) -> None:
 
 
 class Cluster:
-    """names: of nodes, one character each; hosts: where each of them is, on loopback if None."""
+    """names: of nodes, one character each; hosts: where each of them is, on loopback if None; own: what else a node's
+    configuration has.
+    """
 
     def __init__(
         self,
@@ -106,6 +108,7 @@ class Cluster:
         cluster: Mapping[str, Any] | None = None,
         hosts: Namespaces | None = None,
         more: Mapping[str, Any] | None = None,
+        own: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         addresses = hosts.addresses if hosts else {name: own_address() for name in names}
         self.hosts = hosts
@@ -116,6 +119,7 @@ class Cluster:
             for name in names:
                 peers = [address for other, address in addresses.items() if other != name]
                 its = overrides(name, addresses[name], peers, cluster or {}, more or {})
+                its = merged(its, (own or {}).get(name, {}))
                 self.nodes[name] = Server(folder / name, its, addresses[name], self._space(name))
         except BaseException:
             self.stop()
@@ -202,9 +206,10 @@ def cluster(
     settings: Mapping[str, Any] | None = None,
     hosts: Namespaces | None = None,
     more: Mapping[str, Any] | None = None,
+    own: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Iterator[Cluster]:
-    """Nodes that are stopped at the end; their logs must be clean. more: of their configuration than `cluster`."""
-    nodes = Cluster(folder, names, settings, hosts, more)
+    """Nodes that are stopped at the end; their logs must be clean. more: of their configuration than `cluster`; own: of one's."""
+    nodes = Cluster(folder, names, settings, hosts, more, own)
     try:
         yield nodes
         for node in nodes.nodes.values():

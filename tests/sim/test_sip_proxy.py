@@ -15,7 +15,7 @@ from xconf.sip.message import Request, Response
 from xconf.sip.passage import Passage
 from xconf.sip.proxy import Proxy
 from xconf.sip.tickets import Ticket, Tickets
-from xconf.sip.transaction import ClientTransaction, ServerTransaction
+from xconf.sip.transaction import ClientTransaction, ServerTransaction, cancel
 from xconf.sip.useragent import AnswerArrived, Answered, Confirmed, Ended, InfoReceived, Invited, Offered, Progress
 
 
@@ -171,6 +171,39 @@ def test_a_node_that_was_only_slow_takes_nothing_when_the_call_has_gone_elsewher
     assert town.ann.seen(Answered) and theirs.up
     assert town.bob.endings == [("cancelled", "remote")]
     assert town.door.ua.counters["forwarded_too_slow"] == 1
+    ours.hangup(town.world.now)
+    town.settle()
+
+
+def test_a_node_that_cannot_be_connected_to_is_passed_over_at_once() -> None:
+    town = Town()
+    town.door.on[Invited] = lambda event: town.proxy.forward(
+        event.session,
+        event.request.uri,
+        Flow("tcp", town.door.place, ("192.0.2.99", 5060)),
+        lambda status, now: town.forward(event.session, [town.bob]) if status == 503 else None,
+        town.world.now,
+    )
+    ours = town.call()
+    town.world.run(0.1)
+    assert not town.bob.seen(Invited)
+    town.door.ua.flow_failed(Flow("tcp", town.door.place, ("192.0.2.99", 5060)), town.world.now)
+    town.world.run(1)
+    assert town.ann.seen(Answered) and town.bob.seen(Confirmed)
+    (towards,) = {str(m.record_routes[0].uri.transport) for m in town.world.sent("INVITE sip:door", by="door")}
+    assert towards == "tcp"  # whoever is called over TCP calls back over TCP
+    ours.hangup(town.world.now)
+    town.settle()
+
+
+def test_a_cancel_that_comes_too_late_is_answered_with_the_tag_of_the_answer() -> None:
+    town = Town()
+    ours, _ = town.connect()
+    (invite,) = town.world.sent("INVITE", by="ann")
+    town.door.receive(cancel(invite).to_bytes(), town.ann.place)
+    town.world.run(0.1)
+    (answer,) = [m for m in town.world.sent("SIP/2.0 200", by="door") if m.cseq.method == "CANCEL"]
+    assert answer.to.tag == ours.remote.tag
     ours.hangup(town.world.now)
     town.settle()
 

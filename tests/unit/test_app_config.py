@@ -179,6 +179,8 @@ REFUSED = [
     ("node: {name: a}", f"cluster: {{router: {{sip: 'sip:{'x' * 100}'}}}}", f"x.yaml:1: cluster.router.sip: 'sip:{'x' * 100}' must be of 100 ASCII characters at most, for other nodes to be told"),
     ("node: {name: a}", f"cluster: {{router: {{region: {'x' * 101}}}}}", "x.yaml:1: cluster.router: region has to be printable and of 100 octets at most"),
     ("node: {name: a}", "cluster: {router: {takes: some}}", "x.yaml:1: cluster.router.takes: 'some' is not one of all, speakers, listeners"),
+    ("node: {name: a}", "cluster: {router: {forward: [192.0.2.1/24]}}", "x.yaml:1: cluster.router.forward[0]: '192.0.2.1/24' is an address within a network; the network is 192.0.2.0/24"),
+    ("node: {name: a}", "cluster: {router: {forward: [carrier]}}", "x.yaml:1: cluster.router.forward has 'carrier', which is no network like 10.0.0.0/8, no address, and no trunk of sip.trunks"),
     ("node: {name: a}", "cluster: {enable: true, listen: 192.0.2.20:65021, secret: 0123456789abcdef, peers: [192.0.2.21:65021], router: {enable: true}}", "x.yaml:1: cluster.router.sip is missing, and sip.listen has no address that other machines reach; give it, like sip:192.0.2.20:5060"),
     ("node: {name: a}", "x: 1", "x.yaml:1: x: unknown key; there is cluster, control, controls, dialplan, dtmf, history, invite, log, node, profiles, recording, rtp, sip, sounds, webhook"),
     ("node: {name: a}", "sounds: {path: none}", "x.yaml:1: sounds.path: there is no folder none"),

@@ -42,6 +42,9 @@ class ConfiguredAccess:
     def trunk_of_user(self, user: str) -> Trunk | None:
         return self._trunks.of_user(user)
 
+    def trunk_named(self, name: str) -> Trunk | None:
+        return self._trunks.named(name)
+
     def route(self, dialled: str, trunk: Trunk | None = None) -> Route | None:
         name = trunk.name if trunk and trunk.name in self._settings.sip.trunks else ""
         route = self._routes.get(name)

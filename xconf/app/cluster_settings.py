@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from xconf.api.drain_commands import node_uri
 from xconf.app.section import Section
-from xconf.app.values import Listen
+from xconf.app.values import Listen, Network
 from xconf.cluster.status import LONGEST_TEXT
 from xconf.media.codecs import CodecMissing
 from xconf.media.opus import Opus
@@ -103,6 +103,26 @@ class NodeURI:
         return cls(uri)
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Whose calls are forwarded: a network's, or a trunk's."""
+
+    network: Network | None
+    trunk: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Forwarded:
+        try:
+            return cls(Network.parse(text))
+        except ValueError:
+            if "/" in text:
+                raise
+            return cls(None, text)
+
+    def __str__(self) -> str:
+        return self.trunk or str(self.network)
+
+
 class Router(Section, frozen=True):
     """Which node takes a call, and where it is sent from here."""
 
@@ -110,6 +130,7 @@ class Router(Section, frozen=True):
     sip: NodeURI | None = None
     region: str = ""
     takes: Literal["all", "speakers", "listeners"] = "all"
+    forward: list[Forwarded] = []
 
     def __post_init__(self) -> None:
         if not self.region.isprintable() or len(self.region.encode()) > LONGEST_TEXT:
@@ -171,6 +192,15 @@ class Cluster(Section, frozen=True):
     def secrets(self) -> list[bytes]:
         """The one to be used, then the one on its way out."""
         return [secret.encode() for secret in (self.secret, self.previous_secret) if secret is not None]
+
+    def check_trunks(self, names: Collection[str]) -> None:
+        """names: of the trunks that there are. Raises ValueError."""
+        for one in self.router.forward:
+            if one.network is None and one.trunk not in names:
+                raise ValueError(
+                    f"cluster.router.forward has '{one.trunk}', which is no network like 10.0.0.0/8, no address, and no trunk "
+                    "of sip.trunks"
+                )
 
     def own_uri(self, listens: Sequence[Listen]) -> str:
         """Where other nodes send callers to; empty without a router. Raises ValueError when the configuration does not tell."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from xconf.app.nodes import Nodes
@@ -27,12 +27,14 @@ class NodePlacement:
         self._calls = calls
         self._seen: tuple[float, Load] | None = None
 
-    def choose(self, conference: str, speaks: bool, call: str, *, closed: bool) -> Elsewhere | None:
+    def choose(
+        self, conference: str, speaks: bool, call: str, *, closed: bool, without: Collection[str] = ()
+    ) -> Elsewhere | None:
         """See `Placement`."""
         now, here = self._conferences.clock.seconds(), self._conferences.get(conference)
         speakers = here.speakers if speaks and here is not None else 0
         caller = Caller(conference, speaks, call)
-        choice = self._router.choose(caller, self._own(now), speakers, now, closed=closed)
+        choice = self._router.choose(caller, self._own(now), speakers, now, closed=closed, without=without)
         if choice is None or not choice.uri:
             return None
         try:

@@ -119,6 +119,7 @@ class Settings(Section, frozen=True):
                 f"node.name has to be printable and of {MAX_NAME} octets at most, for other nodes to know it by"
             )
         self.cluster.own_uri(self.sip.listen)
+        self.cluster.check_trunks(self.sip.trunks)
 
     def route(self, dialled: str) -> tuple[DialRule, str] | None:
         """The first rule for a dialled number, and the name of the conference that it leads to."""

@@ -41,5 +41,8 @@ class Access(Protocol):
     def trunk_of_user(self, user: str) -> Trunk | None:
         """The trunk whose calls are known by the password of this one of `users`."""
 
+    def trunk_named(self, name: str) -> Trunk | None:
+        """The trunk of this name, whose call another node has forwarded."""
+
     def route(self, dialled: str, trunk: Trunk | None = None) -> Route | None:
         """Where a number leads; from a trunk with a dial plan of its own, by that. None: there is no such number."""

@@ -45,7 +45,8 @@ class Placer(Protocol):
 class Call:
     """Lives from INVITE to the end of the session. `end` is where every way out leads.
 
-    local: our offer, in the INVITE of a call that we place; placer: who placed it; number: that was dialled to reach us.
+    local: our offer, in the INVITE of a call that we place; placer: who placed it; number: that was dialled to reach us;
+    host: where the signalling begins, if another node forwards it.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Call:
         local: SessionDescription | None = None,
         placer: Placer | None = None,
         number: str = "",
+        host: str = "",
     ) -> None:
         self.session = session
         self.route = route
         self.leg = leg
         self.caller = caller
         self.number = number
+        self._host = host if host != session.flow.remote[0] else ""
         self.member: Member | None = None
         self.counted_at = ""  # the host that it counts for; its phone may move to another
         self._calls = calls
@@ -87,7 +90,7 @@ class Call:
     @property
     def host(self) -> str:
         """Where its signalling comes from."""
-        return self.session.flow.remote[0]
+        return self._host or self.session.flow.remote[0]
 
     @property
     def terms(self) -> Terms:

@@ -15,13 +15,14 @@ from twisted.logger import Logger
 from xconf.calls.access import Access, Route
 from xconf.calls.addresses import media_host, number_of, plausible
 from xconf.calls.admission import Admission
+from xconf.calls.arrival import Arrival, arrived, authenticated
 from xconf.calls.call import Call
-from xconf.calls.identity import caller_of, dialled
+from xconf.calls.forwarding import Forwarding
+from xconf.calls.identity import caller_of
 from xconf.calls.leaving import Away, hang_up_all
 from xconf.calls.media_addresses import MediaAddresses
 from xconf.calls.placement import Placement, elsewhere, goes_on, send_on
 from xconf.calls.terms import Terms
-from xconf.calls.trunk import Trunk
 from xconf.conference.errors import ConferenceError
 from xconf.conference.registry import Conferences
 from xconf.media.catalogue import replied
@@ -31,7 +32,7 @@ from xconf.media.rows import OutOfRows
 from xconf.rtp.ports import PortError
 from xconf.sip import dtmf_relay, offer_answer
 from xconf.sip.bodies import sdp_of
-from xconf.sip.digest import Challenger, Outcome
+from xconf.sip.digest import Challenger
 from xconf.sip.errors import RemoteProtocolError
 from xconf.sip.events import (
     AnswerArrived,
@@ -45,7 +46,6 @@ from xconf.sip.events import (
     ReferralNews,
     Referred,
 )
-from xconf.sip.message import Request
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import Origin, RtpMap, SessionDescription
 from xconf.sip.session import Session
@@ -79,7 +79,7 @@ class Calls:
         self.counters: Counter[str] = Counter()
         self._reactor = reactor
         self._engine = engine
-        self._challenger = challenger
+        self.challenger = challenger
         self._admission = admission
         self.media_addresses = media_addresses
         self._media_timeout = media_timeout
@@ -89,6 +89,7 @@ class Calls:
         self._stopping = False
         self.away: Away | None = None  # while the node is being drained
         self.placement: Placement | None = None  # where other nodes take calls, too
+        self.forwarding: Forwarding | None = None
         self._look = LoopingCall(self._ask_silent)
         self._look.clock = reactor
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -123,64 +124,42 @@ class Calls:
     # A new call
 
     def _invited(self, event: Invited) -> None:
-        session, request = event.session, event.request
-        host, trunk = session.flow.remote[0], self.access.trunk_of(request, session.flow)
+        call = arrived(self, event.session, event.request)
+        if call is None:
+            return
         closed = self.closed()
-        onward = closed is not None and not self._stopping and goes_on(self, request)
+        onward = closed is not None and not self._stopping and not call.by and goes_on(self, call.request)
         why = None if onward else closed
-        why = why or self._admission.refusal(host, self.seconds(), trunk=trunk is not None)
+        why = why or self._admission.refusal(call.host, self.seconds(), trunk=call.trunk is not None)
         if why is not None:
-            self._refuse(session, request, 503, why)
-            return
-        if trunk is None and not self.access.trusts(host):
-            user = self._authenticated(session, request, host)
-            if user is None:
-                return
-            trunk = self.access.trunk_of_user(user)
-        number = dialled(request, trunk.username if trunk else "")
-        route = self.access.route(number, trunk)
-        if route is None:
-            whose = f"the dial plan of trunk {trunk.name}" if trunk else "the dial plan"
-            self._refuse(session, request, 404, f"no rule of {whose} fits {number[:_TEXT_LIMIT]!r}")
-            return
-        other = elsewhere(self, request, route, closed is not None)
+            self.refuse(call, 503, why)
+        elif authenticated(self, call):
+            route = self.access.route(call.number, call.trunk)
+            if route is None:
+                whose = f"the dial plan of trunk {call.trunk.name}" if call.trunk else "the dial plan"
+                self.refuse(call, 404, f"no rule of {whose} fits {call.number[:_TEXT_LIMIT]!r}")
+            else:
+                self.place(call, route)
+
+    def place(self, call: Arrival, route: Route, without: frozenset[str] = frozenset()) -> None:
+        """Here, or on another node. without: nodes that have not taken it."""
+        closed = self.closed()
+        other = None if call.by else elsewhere(self, call.request, route, closed is not None, without)
         if other is not None:
-            send_on(self, session, request, number, other)
+            send_on(self, call, route, other, without)
         elif closed is not None:
-            self._refuse(session, request, 503, f"{closed}, and no other node has room")
+            self.refuse(call, 503, f"{closed}, and no other node has room")
         else:
             try:
-                self._accept(session, request, route, host, trunk, number)
+                self._accept(call, route)
             except RemoteProtocolError as error:
-                self._refuse(session, request, error.status, error.reason)
+                self.refuse(call, error.status, error.reason)
             except (ConferenceError, PortError, OutOfRows) as error:
-                self._refuse(session, request, getattr(error, "status", 503), str(error))
+                self.refuse(call, getattr(error, "status", 503), str(error))
 
-    def _authenticated(self, session: Session, request: Request, host: str) -> str | None:
-        """The user who calls; None: the caller has been answered."""
-        if not self.access.users:
-            self._refuse(session, request, 403, f"{host} is not in sip.allow or sip.trunks, and there are no sip.users")
-            return None
-        now = self._reactor.seconds()
-        verdict = self._challenger.verify(request, self.access.users.get, now)
-        if verdict.outcome is Outcome.DENIED:
-            self.counters["wrong_password"] += 1
-            log.warn(
-                "wrong user or password from {host}: {user!r}",
-                call_id=session.call_id,
-                host=host,
-                user=(verdict.username or "")[:_TEXT_LIMIT],
-            )
-        if not verdict.accepted:
-            self.counters["challenged"] += 1
-            session.challenge(self._challenger.challenge(now, stale=verdict.stale), now)
-            return None
-        return verdict.username
-
-    def _accept(
-        self, session: Session, request: Request, route: Route, host: str, trunk: Trunk | None, number: str
-    ) -> None:
-        body = sdp_of(request)
+    def _accept(self, came: Arrival, route: Route) -> None:
+        session, host, trunk = came.session, came.host, came.trunk
+        body = sdp_of(came.request)
         offer = None if body is None else SessionDescription.parse(body)
         conference = self.conferences.find_or_create(route.conference, route.profile)
         terms = Terms.of(conference)
@@ -191,31 +170,32 @@ class Calls:
             remote = None
         leg = self._engine.create_leg(conference.mix, remote, media_host(host, six))
         # From here on the end of the session, which follows on any fault, frees the leg.
-        caller = caller_of(request, trusted=trunk is not None)
-        call = self.begin(Call(self, session, route, leg, caller, terms, number=number))
+        caller = caller_of(came.request, trusted=trunk is not None)
+        call = self.begin(Call(self, session, route, leg, caller, terms, number=came.number, host=host))
         log.info(
-            "call from {caller} at {host}{trunk} to {number}: conference {conference}",
+            "call from {caller} at {host}{trunk}{by} to {number}: conference {conference}",
             call_id=session.call_id,
             caller=call.caller,
             host=host,
             trunk=f" (trunk {trunk.name})" if trunk else "",
-            number=number_of(request.uri),
+            by=f", forwarded by {came.by}," if came.by else "",
+            number=number_of(came.request.uri),
             conference=route.conference,
         )
         session.accept(call.answer(*negotiated) if negotiated else call.offer(), self._reactor.seconds())
 
-    def _refuse(self, session: Session, request: Request, status: int, why: str) -> None:
+    def refuse(self, call: Arrival, status: int, why: str) -> None:
         self.counters[f"refused_{status}"] += 1
         log.info(
             "call from {caller} at {host} refused with {status}: {why}",
-            call_id=session.call_id,
-            caller=caller_of(request),
-            host=session.flow.remote[0],
+            call_id=call.session.call_id,
+            caller=caller_of(call.request),
+            host=call.host,
             status=status,
             why=why,
         )
         later = [("Retry-After", str(RETRY_AFTER))] if status == 503 else []
-        session.refuse(status, now=self._reactor.seconds(), headers=later)
+        call.session.refuse(status, now=self._reactor.seconds(), headers=later)
 
     # What is told of a call that is up
 

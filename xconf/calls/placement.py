@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,15 +11,17 @@ from twisted.logger import Logger
 from xconf.calls.access import Route
 from xconf.calls.identity import caller_of
 from xconf.conference.settings import Settings
+from xconf.sip.errors import LocalProtocolError
 from xconf.sip.message import Request
-from xconf.sip.session import Session
 from xconf.sip.uri import URI
 
 if TYPE_CHECKING:
+    from xconf.calls.arrival import Arrival
     from xconf.calls.inbound import Calls
 
 log = Logger()
 
+WHY_NOT = {408: "it says nothing", 503: "it has no room, or cannot be reached"}
 MARK = "xconf", "placed"  # parameter of the URI at which a call arrives that another node has sent
 
 
@@ -43,8 +45,10 @@ class Elsewhere:
 class Placement(Protocol):
     """Knows all nodes, and which one a call is for."""
 
-    def choose(self, conference: str, speaks: bool, call: str, *, closed: bool) -> Elsewhere | None:
-        """None: this node, if it takes calls. call: what names it; closed: this node takes none."""
+    def choose(
+        self, conference: str, speaks: bool, call: str, *, closed: bool, without: Collection[str] = ()
+    ) -> Elsewhere | None:
+        """None: this node, if it takes calls. call: what names it; closed: this node takes none; without: nodes that do not."""
 
     def open(self) -> Sequence[str]:
         """The names of the other nodes that have room."""
@@ -68,27 +72,46 @@ def goes_on(calls: Calls, request: Request) -> bool:
     return calls.placement is not None and not placed(request)
 
 
-def elsewhere(calls: Calls, request: Request, route: Route, closed: bool) -> Elsewhere | None:
-    """The node that is to take a call; None: this one, if it takes calls."""
+def elsewhere(
+    calls: Calls, request: Request, route: Route, closed: bool, without: Collection[str] = ()
+) -> Elsewhere | None:
+    """The node that is to take a call; None: this one, if it takes calls. without: nodes that have not taken it."""
     if calls.away is not None and calls.away.targets:
         return calls.away.next()
     if calls.placement is None or placed(request):
         return None
-    return calls.placement.choose(route.conference, speaks(route), request.call_id, closed=closed)
+    return calls.placement.choose(route.conference, speaks(route), request.call_id, closed=closed, without=without)
 
 
-def send_on(calls: Calls, session: Session, request: Request, number: str, to: Elsewhere) -> None:
-    """Here the caller is told."""
-    address = to.address(number)
-    calls.counters["sent_on"] += 1
+def send_on(calls: Calls, call: Arrival, route: Route, to: Elsewhere, without: frozenset[str]) -> None:
+    """Here the caller is told, or the call is forwarded for him. without: nodes that have not taken it."""
+    forwarding = calls.forwarding if to.chosen else None
+    forwarded = forwarding is not None and forwarding.wanted(call)
+    calls.counters["forwarded" if forwarded else "sent_on"] += 1
     log.info(
-        "call from {caller} at {host} to {number} sent on to {node} at {address}: {why}",
-        call_id=session.call_id,
-        caller=caller_of(request),
-        host=session.flow.remote[0],
-        number=number,
+        "call from {caller} at {host} to {number} {how} to {node} at {address}: {why}",
+        call_id=call.session.call_id,
+        caller=caller_of(call.request),
+        host=call.host,
+        number=call.number,
+        how="forwarded" if forwarded else "sent on",
         node=to.node,
         address=str(to.uri),
         why=to.why,
     )
-    session.refuse(302, now=calls.seconds(), headers=[("Contact", f"<{address}>")])
+    if forwarding is None or not forwarded:
+        call.session.refuse(302, now=calls.seconds(), headers=[("Contact", f"<{to.address(call.number)}>")])
+        return
+
+    def failed(status: int, now: float) -> None:
+        not_taken(WHY_NOT.get(status, str(status)))
+
+    def not_taken(why: str) -> None:
+        calls.counters["not_forwarded"] += 1
+        log.warn("not taken by {node}: {why}", call_id=call.session.call_id, node=to.node, why=why)
+        calls.place(call, route, without | {to.node})
+
+    try:
+        forwarding.forward(call, to, failed, calls.seconds())
+    except LocalProtocolError as error:
+        not_taken(str(error))

@@ -133,6 +133,10 @@ class Trunks:
         """The trunk whose calls are known by this user's password."""
         return next((line.trunk for line in self._lines.values() if user in line.trunk.users), None)
 
+    def named(self, name: str) -> Trunk | None:
+        line = self._lines.get(name)
+        return line.trunk if line is not None else None
+
     def _certified(self, flow: Flow) -> list[Trunk]:
         if not flow.names:
             return []

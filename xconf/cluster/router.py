@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -96,10 +96,22 @@ class Router:
         self._table = table
         self._ledger = Ledger()
 
-    def choose(self, caller: Caller, load: Load, speakers: int, now: float, *, closed: bool = False) -> Choice | None:
-        """None: no node has room. load: of this node; speakers: of the conference, on this node; closed: it takes no calls."""
+    def choose(
+        self,
+        caller: Caller,
+        load: Load,
+        speakers: int,
+        now: float,
+        *,
+        closed: bool = False,
+        without: Collection[str] = (),
+    ) -> Choice | None:
+        """None: no node has room. load: of this node; speakers: of the conference, on this node; closed: it takes no calls;
+        without: others that do not take this one.
+        """
         own = Candidate(self._own, load, load.calls, load.late > LATE, speakers, closed)
-        choice = self._choose(caller, own, self._others(caller.conference, now))
+        others = [other for other in self._others(caller.conference, now) if other.name not in without]
+        choice = self._choose(caller, own, others)
         self.counters["none" if choice is None else choice.kind] += 1
         if choice is not None and choice.node != self._own:
             self._ledger.note(choice.node, now)

@@ -26,6 +26,11 @@ def _expand(secret: bytes, info: bytes) -> bytes:
     return HKDF(hashes.SHA256(), length=32, salt=_SALT, info=info).derive(secret)
 
 
+def key_for(purpose: bytes, secret: bytes) -> bytes:
+    """A key of 32 octets for what is no datagram of the tunnel."""
+    return _expand(secret, b"for " + purpose)
+
+
 def key_id(secret: bytes) -> int:
     """The 16 bits by which a header says which secret sealed it."""
     return int.from_bytes(_expand(secret, b"id")[:2], "big")

@@ -70,6 +70,7 @@ class Passage:
         elif outcome.status == 503 and self._failed is not None:
             self._not_there(503, now)
         else:
+            self._server.tag = outcome.to.tag  # for the answer to a CANCEL that comes too late (section 9.2)
             self._pass_back(self._server, outcome, now)
             self._close(now)
 
