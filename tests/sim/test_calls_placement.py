@@ -191,6 +191,7 @@ def test_a_drained_node_sends_its_callers_to_those_that_have_room(nodes: tuple[N
     assert a.stops == 1
     assert sorted(uri.user or "" for uri in targets) == ["3000"] * 3 + ["4000"] * 2
     assert {uri.params["xconf"] for uri in targets} == {"placed"}
+    assert a.router.counters == {"kept": 5, "none": 1, "draining": 6}
 
 
 def test_a_drain_with_named_targets_asks_no_router(nodes: tuple[Node, Node]) -> None:

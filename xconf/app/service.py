@@ -67,6 +67,8 @@ from xconf.sip.digest import Challenger
 
 log = Logger()
 
+SETTLED = 1000  # ticks, 20 s, after which those that were late tell how busy the machine is
+
 __all__ = ["Options", "makeService"]
 
 
@@ -261,8 +263,8 @@ class Server(MultiService):
 
     def busy(self) -> Busy:
         clock = self.media.clock
-        late = clock.lateness[: min(clock.ticks, len(clock.lateness))]
-        lateness = float(np.percentile(late, 99)) * 1000 if late.size else 0.0
+        # A start has late ticks; what is yet to come counts as punctual, so that other nodes do not take it for overload.
+        lateness = float(np.percentile(clock.lateness[: max(clock.ticks, SETTLED)], 99)) * 1000
         return Busy(len(self.calls), lateness, self.drain.active, clock.overloaded)
 
     def status(self) -> Status:

@@ -132,8 +132,14 @@ class Drain:
             self._loop.stop()
             self._empty()
             return
-        for call in [self._waiting.popleft() for _ in range(min(MOVED_AT_ONCE, len(self._waiting)))]:
-            self._calls.careful(call, self._move, call)
+        if self._anybody_there():
+            for call in [self._waiting.popleft() for _ in range(min(MOVED_AT_ONCE, len(self._waiting)))]:
+                self._calls.careful(call, self._move, call)
+
+    def _anybody_there(self) -> bool:
+        """Whether a node is known that takes calls now."""
+        away, placement = self._calls.away, self._calls.placement
+        return (away is not None and bool(away.targets)) or (placement is not None and bool(placement.open()))
 
     def _move(self, call: Call) -> None:
         away = self._calls.away

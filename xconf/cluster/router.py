@@ -118,8 +118,9 @@ class Router:
         return choice
 
     def open(self, now: float) -> list[str]:
-        """The other nodes that have room, by name."""
-        return sorted(one.name for one in self._others("", now) if one.has_room and not one.shaky)
+        """The other nodes that may get calls, by name."""
+        able = [one for one in self._others("", now) if one.has_room and one.load.takes]
+        return sorted(one.name for one in preferred(able, lambda one: not one.shaky))
 
     def _others(self, conference: str, now: float) -> list[Candidate]:
         speakers = {node.name: part.speakers for node, part in self._table.shares(conference)}
