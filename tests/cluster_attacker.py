@@ -1,20 +1,26 @@
 """Datagrams of somebody who hears all that goes through the tunnel, and wants to be heard: everything but the secret.
 
-As a program it sends them to a node: `python tests/cluster_attacker.py 127.0.0.1:65021 100000`; it listens to nothing, so what it
-replays and alters is what nodes with another secret would send.
+As a program it sends them to a node: `python tests/cluster_attacker.py 127.0.0.1:65021 100000`. What it replays and alters is what
+nodes with another secret would send, or what it records from a network device (`--listen`).
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import itertools
 import random
 import socket
-import sys
+import struct
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from xconf.cluster.frame import HEADER, Kind, node_id
 from xconf.cluster.seal import Sealer
 from xconf.cluster.sound import Coding, SoundFrame, conference_id
 
+LARGEST = 1472  # octets that one Ethernet frame holds
 WRONG = b"a secret that is not theirs"
 
 
@@ -98,12 +104,75 @@ class Attacker:
         return one[:5] + bytes((one[5] ^ 1,)) + one[6:]
 
 
+class Recorder:
+    """What comes by on a network device, of a port of UDP. Needs root."""
+
+    def __init__(self, device: str, port: int) -> None:
+        self.recorded: deque[bytes] = deque(maxlen=500)
+        self._port = port.to_bytes(2, "big")
+        self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+        self._socket.bind((device, 0))
+        self._socket.setblocking(False)
+
+    def listen(self) -> None:
+        """Take what came."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                frame = self._socket.recv(2048)
+                if frame[23] == socket.IPPROTO_UDP and frame[36:38] == self._port:
+                    self.recorded.append(frame[42 : 34 + int.from_bytes(frame[38:40], "big")])
+
+
+class Forger:
+    """Sends with any address as the source. Needs root."""
+
+    def __init__(self, sources: Sequence[str], target: tuple[str, int]) -> None:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        self._target = target
+        self._heads = [self._head(*source.split(":")) for source in sources]
+        self._turn = itertools.cycle(self._heads)
+
+    def _head(self, host: str, port: str) -> tuple[bytes, bytes]:
+        """Of IP, whose length and sum the kernel writes, and the ports of UDP."""
+        ends = socket.inet_aton(host) + socket.inet_aton(self._target[0])
+        ip = struct.pack(">BBHHHBBH", 0x45, 0, 0, 0, 0, 64, socket.IPPROTO_UDP, 0) + ends
+        return ip, struct.pack(">HH", int(port), self._target[1])
+
+    def send(self, datagram: bytes) -> None:
+        ip, ports = next(self._turn)
+        datagram = datagram[:LARGEST]
+        self._socket.sendto(ip + ports + struct.pack(">HH", 8 + len(datagram), 0) + datagram, self._target)
+
+
 def main() -> None:
-    host, _, port = sys.argv[1].rpartition(":")
-    foreign = [Sealer(WRONG, node_id(name), 1).seal(n, b"\x01" + bytes(30)) for name in "ab" for n in range(50)]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for datagram in Attacker(foreign).datagrams(int(sys.argv[2])):
-            sender.sendto(datagram, (host, int(port)))
+    parser = argparse.ArgumentParser(description="Send hostile datagrams to a node.")
+    parser.add_argument("target", help="ADDRESS:PORT of its tunnel")
+    parser.add_argument("count", type=int)
+    parser.add_argument("--seconds", type=float, default=0.0, help="for so long, evenly; 0: as fast as can be")
+    parser.add_argument("--listen", metavar="DEVICE", help="record what comes by there, to replay and to alter it")
+    parser.add_argument("--source", action="append", metavar="ADDRESS:PORT", help="pretend to be there, in turns")
+    given = parser.parse_args()
+    host, _, port = given.target.rpartition(":")
+    target = host, int(port)
+    recorder = Recorder(given.listen, target[1]) if given.listen else None
+    recorded: Sequence[bytes] = recorder.recorded if recorder else foreign()
+    plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    send = Forger(given.source, target).send if given.source else lambda datagram: plain.sendto(datagram, target)
+    began = time.monotonic()
+    while recorder is not None and not recorded:
+        recorder.listen()
+        time.sleep(0.1)
+    for number, datagram in enumerate(Attacker(recorded).datagrams(given.count)):
+        send(datagram)
+        if number % 50 == 0:
+            time.sleep(max(0.0, began + given.seconds * number / given.count - time.monotonic()))
+            if recorder is not None:
+                recorder.listen()
+
+
+def foreign() -> list[bytes]:
+    """What nodes with another secret would send."""
+    return [Sealer(WRONG, node_id(name), 1).seal(n, b"\x01" + bytes(30)) for name in "ab" for n in range(50)]
 
 
 if __name__ == "__main__":

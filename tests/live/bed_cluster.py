@@ -7,15 +7,18 @@ import csv
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bed_audio import read_wav
-from bed_phones import end_process, own_address
+from bed_phones import end_process, favour, own_address
 from bed_server import BIN, Server, inside, merged
+from bed_weather import Weather, WeatherProcess
 
 SECRET = "a secret of the live tests"
 PORT = 65021
@@ -48,14 +51,19 @@ def overrides(
 
 
 class Namespaces:
-    """Hosts that are none: a network namespace for each name, all on one bridge. Skips the test where that is not allowed."""
+    """Hosts that are none: a network namespace for each name, on a network with weather. Skips the test where that is not allowed."""
 
     def __init__(self, names: str) -> None:
-        self._bridge = f"xb{os.getpid() % 100_000}"
         self.of = {name: f"xconf-{os.getpid()}-{name}" for name in names}
         self.addresses = {name: f"{NETWORK}.{number}" for number, name in enumerate(names, 1)}
-        if os.geteuid() or _ip("link", "add", self._bridge, "type", "bridge", "mcast_snooping", "0").returncode:
+        self._devices = {name: f"xw{os.getpid() % 100_000}-{name}" for name in names}
+        if os.geteuid():
             pytest.skip("network namespaces need root")
+        try:
+            self._weather = WeatherProcess([*self._devices.values()])
+        except OSError as error:
+            pytest.skip(str(error))
+        favour(self._weather.process)
         try:
             self._make()
         except BaseException:
@@ -63,15 +71,18 @@ class Namespaces:
             raise
 
     def _make(self) -> None:
-        _must("link", "set", self._bridge, "up")
-        for number, (name, space) in enumerate(self.of.items(), 1):
-            outer = f"{self._bridge}-{number}"
+        for name, space in self.of.items():
             _must("netns", "add", space)
-            _must("link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", space)
-            _must("link", "set", outer, "master", self._bridge, "up")
+            _must("link", "set", self._devices[name], "netns", space, "name", "eth0")
             _must("-n", space, "addr", "add", f"{self.addresses[name]}/24", "dev", "eth0")
             for device in ("eth0", "lo"):
                 _must("-n", space, "link", "set", device, "up")
+
+    def weather(self, weather: Weather, cut: str = "", mirror: str = "") -> None:
+        """From now on. cut, mirror: names of hosts."""
+        number = {name: host for host, name in enumerate(self.of)}
+        cut_off = [number[name] for name in cut]
+        self._weather.set(replace(weather, cut=cut_off, mirror=number[mirror] if mirror else -1))
 
     def cut(self, name: str) -> None:
         """Pull its cable."""
@@ -82,9 +93,9 @@ class Namespaces:
         _must("-n", self.of[name], "link", "set", "eth0", "up")
 
     def close(self) -> None:
+        self._weather.close()
         for space in self.of.values():
             _ip("netns", "del", space)
-        _ip("link", "del", self._bridge)
 
 
 def _ip(*words: str) -> subprocess.CompletedProcess[str]:
@@ -98,7 +109,7 @@ def _must(*words: str) -> None:
 
 class Cluster:
     """names: of nodes, one character each; hosts: where each of them is, on loopback if None; own: what else a node's
-    configuration has.
+    configuration has; ppm: whose clock is how slow.
     """
 
     def __init__(
@@ -109,27 +120,39 @@ class Cluster:
         hosts: Namespaces | None = None,
         more: Mapping[str, Any] | None = None,
         own: Mapping[str, Mapping[str, Any]] | None = None,
+        ppm: Mapping[str, float] | None = None,
     ) -> None:
-        addresses = hosts.addresses if hosts else {name: own_address() for name in names}
+        addresses = {name: hosts.addresses[name] if hosts else own_address() for name in names}
         self.hosts = hosts
         self.folder = folder
         self.nodes: dict[str, Server] = {}
         self.phones: dict[str, Phone] = {}
+        self._starts: dict[str, Callable[[], Server]] = {}
         try:
             for name in names:
                 peers = [address for other, address in addresses.items() if other != name]
                 its = overrides(name, addresses[name], peers, cluster or {}, more or {})
                 its = merged(its, (own or {}).get(name, {}))
-                self.nodes[name] = Server(folder / name, its, addresses[name], self._space(name))
+                slow = (ppm or {}).get(name, 0.0)
+                self._starts[name] = partial(Server, folder / name, its, addresses[name], self._space(name), slow)
+                self.nodes[name] = self._starts[name]()
         except BaseException:
             self.stop()
             raise
 
-    def call(self, name: str, node: str, number: str, *, seconds: float, tone: float | None = None) -> Phone:
-        """A phone on that node, for so long."""
+    def restart(self, name: str) -> None:
+        """A node that has ended."""
+        self.nodes[name].kill()
+        self.nodes[name] = self._starts[name]()
+
+    def call(
+        self, name: str, node: str, number: str, *, seconds: float, tone: float | None = None, play: Path | None = None
+    ) -> Phone:
+        """A phone on that node, for so long. play: a WAV, over and over."""
         target = self.nodes[node]
         address = target.address if self.hosts else own_address()
-        return self.dial(name, target.uri(number), address, inside(self._space(node)), seconds=seconds, tone=tone)
+        within = inside(self._space(node))
+        return self.dial(name, target.uri(number), address, within, seconds=seconds, tone=tone, play=play)
 
     def dial(
         self,
@@ -140,9 +163,12 @@ class Cluster:
         *,
         seconds: float,
         tone: float | None = None,
+        play: Path | None = None,
     ) -> Phone:
-        """A phone at that address, wherever its call leads."""
+        """A phone at that address, wherever its call leads. play: a WAV, over and over."""
         words = [*within, str(BIN / "xconf"), "phone", uri, "--bind", address]
+        if play is not None:
+            words += ["--play", str(play), "--loop"]
         self.phones[name] = Phone(self.folder, name, words, seconds, tone)
         return self.phones[name]
 
@@ -187,10 +213,23 @@ class Phone:
     def began(self, above: float = 0.02) -> float:
         """When the packet came in which the first sound begins (CLOCK_MONOTONIC)."""
         first = int(np.flatnonzero(np.abs(self.heard()) > above)[0])
+        return next(arrival for arrival, position in self._packets() if position <= first < position + 160)
+
+    def started(self) -> float:
+        """When the first sample of the recording came, if all had taken as long as most do (CLOCK_MONOTONIC)."""
+        return float(np.median([arrival - position / 8000 for arrival, position in self._packets()]))
+
+    def _packets(self) -> list[tuple[float, int]]:
+        """Of the first that was heard: when each came, and where it is in the recording, which begins with the answer."""
         with self.arrivals.open() as lines:
-            packets = list(csv.DictReader(lines))
-        due = int(packets[0]["timestamp"]) + first // 160 * 160 & 0xFFFFFFFF
-        return next(float(packet["arrival"]) for packet in packets if int(packet["timestamp"]) == due)
+            rows = [(float(row["arrival"]), int(row["timestamp"]), row["ssrc"]) for row in csv.DictReader(lines)]
+        (came, first, ssrc), (_, _, last) = rows[0], rows[-1]
+        # Another source is put where the clock is; the recording ends with what came of the last one.
+        known, origin, _ = next(row for row in rows if row[2] == last)
+        span = max(timestamp - origin & 0xFFFFFFFF for _, timestamp, its in rows if its == last)
+        answered = known - (len(self.heard()) - 160 - span) / 8000
+        begin = round((came - answered) * 8000)
+        return [(at, begin + (timestamp - first & 0xFFFFFFFF)) for at, timestamp, its in rows if its == ssrc]
 
     def heard(self) -> np.ndarray:
         """8 kHz, -1..1."""
@@ -207,9 +246,10 @@ def cluster(
     hosts: Namespaces | None = None,
     more: Mapping[str, Any] | None = None,
     own: Mapping[str, Mapping[str, Any]] | None = None,
+    ppm: Mapping[str, float] | None = None,
 ) -> Iterator[Cluster]:
     """Nodes that are stopped at the end; their logs must be clean. more: of their configuration than `cluster`; own: of one's."""
-    nodes = Cluster(folder, names, settings, hosts, more, own)
+    nodes = Cluster(folder, names, settings, hosts, more, own, ppm)
     try:
         yield nodes
         for node in nodes.nodes.values():

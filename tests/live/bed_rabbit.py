@@ -10,6 +10,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from xconf.sip.tls.files import Files
+
 RABBIT = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 PATIENCE = 60.0  # s for a start on a busy machine
 
@@ -21,27 +23,60 @@ def free_port() -> int:
         return port
 
 
+def _processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def _group(pid: int) -> int:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return -1
+
+
 def available() -> bool:
     return RABBIT.exists() and shutil.which("erl") is not None
 
 
 class Broker:
-    """Keeps everything it has in `folder`. port: of AMQP."""
+    """Keeps everything it has in `folder`. tls: its certificate; then it takes connections by TLS, and by TCP as well.
 
-    def __init__(self, folder: Path) -> None:
+    port: of AMQP; tls_port: of AMQP by TLS.
+    """
+
+    def __init__(self, folder: Path, tls: Files | None = None) -> None:
         self.folder = folder
-        self.port, self._distribution, self._names = free_port(), free_port(), free_port()
+        self.port, self.tls_port, self._distribution, self._names = (free_port() for _ in range(4))
         self._process: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "enabled_plugins").write_text("[].\n")
-        (folder / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = false\nlog.file.level = error\n"
-        )
+        lines = [f"listeners.tcp.1 = 127.0.0.1:{self.port}", "log.console = false", "log.file.level = error"]
+        if tls is not None:
+            lines += [
+                f"listeners.ssl.1 = 127.0.0.1:{self.tls_port}",
+                f"ssl_options.cacertfile = {tls.ca}",
+                f"ssl_options.certfile = {tls.certificate}",
+                f"ssl_options.keyfile = {tls.key}",
+                "ssl_options.verify = verify_none",
+            ]
+        (folder / "rabbitmq.conf").write_text("\n".join([*lines, ""]))
 
     @property
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}"
+
+    def tls_url(self, host: str = "127.0.0.1") -> str:
+        """By a name of its."""
+        return f"amqps://guest:guest@{host}:{self.tls_port}"
+
+    def listening(self) -> set[str]:
+        """Addresses of all TCP ports that it listens on."""
+        assert self._process is not None and self._epmd is not None
+        ours = {pid for pid in _processes() if _group(pid) == self._process.pid} | {self._epmd.pid}
+        words = ["ss", "--tcp", "--listening", "--numeric", "--processes", "--no-header"]
+        lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+        return {line.split()[3] for line in lines if any(f"pid={pid}," in line for pid in ours)}
 
     def start(self) -> None:
         """Returns when it takes connections."""

@@ -51,8 +51,16 @@ def inside(namespace: str | None) -> list[str]:
     return ["ip", "netns", "exec", namespace] if namespace else []
 
 
+def _twistd(ppm: float) -> list[str]:
+    """The program, or one that has it run with a slow clock."""
+    return [sys.executable, str(Path(__file__).with_name("bed_slow.py")), str(ppm)] if ppm else [str(BIN / "twistd")]
+
+
 class Server:
-    """A running server. It is ready when the constructor returns. within: a network namespace of its own."""
+    """A running server. It is ready when the constructor returns.
+
+    within: a network namespace of its own; ppm: by how much its clock is slow, as far as its ticks go.
+    """
 
     def __init__(
         self,
@@ -60,6 +68,7 @@ class Server:
         overrides: Mapping[str, Any] | None = None,
         address: str | None = None,
         within: str | None = None,
+        ppm: float = 0.0,
     ) -> None:
         self._within = within
         self.address = address or own_address()
@@ -71,7 +80,7 @@ class Server:
         self.socket = folder / "xconf.sock"
         self._output = (folder / "server.log").open("wb")
         self.process = subprocess.Popen(
-            [*inside(within), str(BIN / "twistd"), "-n", "--pidfile=", "xconf", "-c", str(self.config)],
+            [*inside(within), *_twistd(ppm), "-n", "--pidfile=", "xconf", "-c", str(self.config)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=self._output,

@@ -46,7 +46,7 @@ def test_who_speaks_on_one_node_is_heard_on_the_other(settings: dict[str, object
 def assert_heard(who: str, heard: np.ndarray, tones: Mapping[str, float], others: Collection[str]) -> None:
     """All others with the level at which they speak, within 1 dB, and nobody else, himself least of all."""
     for name, hertz in tones.items():
-        level = float(np.median(tone_levels(heard, hertz)))
+        level = float(np.median(tone_levels(heard, hertz, segment=0.1)))  # a stream that slips is off the pitch
         if name in others:
             assert level == pytest.approx(-18, abs=1), f"{who} hears {name}"
         else:

@@ -34,8 +34,7 @@ def call(attacked: bool, address: str) -> tuple[SoundNode, list[int]]:
 
 
 def held(node: SoundNode) -> int:
-    tunnel = node.tunnel
-    return len(tunnel.peers) + len(tunnel._by_id) + len(tunnel._keyring) + len(tunnel._new) + node.conferences.streams
+    return sum(node.tunnel.sizes().values()) + node.conferences.streams
 
 
 # From an address of his own he meets the bound for strangers; with that of a node, what a node does, too.

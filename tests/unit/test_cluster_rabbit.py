@@ -6,9 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, fail
+from OpenSSL import SSL
+from service_identity import VerificationError
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from xconf.cluster.bus import transport
 from xconf.cluster.bus.transport import MOST_OCTETS, MOST_WAITING, Rabbit
@@ -41,6 +45,19 @@ def rabbit(told: list[str]) -> Rabbit:
     made = Rabbit(Clock(), "amqp://xconf:hush@192.0.2.1:5672", "a", lambda letter: None, told.append)
     made._endpoint = Nowhere  # type: ignore[method-assign]
     return made
+
+
+class Loses:
+    """Connects, and has the connection fail a moment later."""
+
+    def __init__(self, clock: Clock, error: Exception) -> None:
+        self._clock, self._error = clock, error
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        protocol = factory.buildProtocol(None)
+        protocol.makeConnection(StringTransport())
+        self._clock.callLater(0.1, protocol.connectionLost, Failure(self._error))
+        return succeed(protocol)
 
 
 def tries(rabbit: Rabbit, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], int]:
@@ -77,6 +94,35 @@ def test_a_broker_that_is_away_is_looked_for_ever_more_slowly_and_told_once(rabb
     assert not rabbit.up
     rabbit.stopService()
     assert rabbit._reactor.getDelayedCalls() == []
+
+
+# pika says "1" for all of them.
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            SSL.Error([("SSL routines", "", "certificate verify failed")]),
+            "its certificate is of no authority that is believed; cluster.bus_ca has to name the file of its authority",
+        ),
+        (
+            VerificationError(errors=[]),
+            "its certificate is not for 192.0.2.1; cluster.bus has to name it as its certificate does",
+        ),
+        (
+            SSL.Error([("SSL routines", "", "wrong version number")]),
+            "no TLS with it: [('SSL routines', '', 'wrong version number')]; amqps:// is for the port where it listens for TLS, "
+            "usually 5671",
+        ),
+    ],
+    ids=["authority", "name", "port"],
+)
+def test_why_a_broker_is_not_believed_is_said_and_not_a_number(error, said, rabbit, told):
+    rabbit._endpoint = lambda: Loses(rabbit._reactor, error)
+    rabbit.startService()
+    rabbit._reactor.advance(0.1)
+    (line,) = told
+    assert line.startswith(f"RabbitMQ at 192.0.2.1:5672 cannot be reached: {said}; ")
+    rabbit.stopService()
 
 
 def test_what_waits_for_a_broker_is_bounded_and_the_oldest_is_lost(rabbit):

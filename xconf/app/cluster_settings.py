@@ -88,6 +88,10 @@ class Broker:
             raise ValueError("must be like amqp://127.0.0.1:5672 or amqps://user:password@host")
         return cls(text)
 
+    @property
+    def secure(self) -> bool:
+        return urlsplit(self.text).scheme == "amqps"
+
 
 @dataclass(frozen=True, slots=True)
 class NodeURI:
@@ -151,11 +155,14 @@ class Cluster(Section, frozen=True):
     encrypt: bool = True
     payload: Literal["pcm", "opus"] = "pcm"
     bus: Broker | None = None
+    bus_ca: str | None = None
     router: Router = Router()
 
     def __post_init__(self) -> None:
         if self.previous_secret is not None and self.previous_secret == self.secret:
             raise ValueError("previous_secret is the same as secret; leave it out")
+        if self.bus_ca is not None and (self.bus is None or not self.bus.secure):
+            raise ValueError("bus_ca is for a broker that is reached by TLS; give bus as amqps://HOST, or leave it out")
         if not self.enable:
             if self.router.enable:
                 raise ValueError("router.enable is true, but there is no other node; set enable, secret and peers, too")

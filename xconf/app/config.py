@@ -9,6 +9,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from xconf.app.cluster_settings import Cluster
 from xconf.app.convert import FAILED, Converter
 from xconf.app.made_sounds import ESPEAK, Speech, Web
@@ -28,7 +30,7 @@ from xconf.conference.library import SAY, Library
 from xconf.conference.profile import Profile, resolve
 from xconf.media.sounds import Sounds
 from xconf.media.sources import SoundError
-from xconf.sip.tls.files import TLSError
+from xconf.sip.tls.files import TLSError, load_certificates
 from xconf.sip.tls.ports import Contexts
 from xconf.sip.tls.ports import load as load_contexts
 
@@ -49,6 +51,8 @@ class Configuration:
     history: Path | None
     contexts: Contexts | None
     """Of TLS; None when nothing is said of it, and no call goes out."""
+    bus_trust: list[x509.Certificate] | None
+    """Who signs the certificate of the broker between the nodes; None: whom the system believes."""
 
     @property
     def name(self) -> str:
@@ -90,11 +94,12 @@ def load(file: str | Path, running: Configuration | None = None) -> Configuratio
     _prepare(document, sounds, profiles)
     socket = _absolute(document, settings.control.listen) if settings is not FAILED else Path()
     contexts = _contexts(document, settings) if settings is not FAILED else None
+    trusted = _bus_trust(document, settings.cluster) if settings is not FAILED else None
     history = _history(document, settings.history) if settings is not FAILED else None
     if settings is not FAILED:
         _recordings(document, settings.recording, profiles)
     document.complain()
-    return Configuration(document, settings, profiles, controls, commands, sounds, socket, history, contexts)
+    return Configuration(document, settings, profiles, controls, commands, sounds, socket, history, contexts, trusted)
 
 
 def socket_path(file: str | Path) -> Path:
@@ -258,6 +263,17 @@ def _contexts(document: Document, settings: Settings) -> Contexts | None:
         return load_contexts(tls_files(tls, document.folder))
     except TLSError as error:
         document.problem(("sip", "tls", error.key), str(error))
+        return None
+
+
+def _bus_trust(document: Document, its: Cluster) -> list[x509.Certificate] | None:
+    """Who signs the broker's certificate."""
+    if its.bus_ca is None:
+        return None
+    try:
+        return load_certificates("bus_ca", document.folder / its.bus_ca)
+    except TLSError as error:
+        document.problem(("cluster", error.key), str(error))
         return None
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cryptography import x509
 from twisted.application.service import MultiService
 from twisted.internet.task import LoopingCall
 
+from xconf.app.config import Configuration
 from xconf.app.settings import Settings
 from xconf.cluster.bus.desk import Desk
 from xconf.cluster.bus.follow import follow_command
@@ -42,7 +44,8 @@ class Busy:
 
 
 class Nodes(MultiService):
-    """busy: how busy this node is, as far as calls and media go."""
+    """busy: how busy this node is, as far as calls and media go; bus_trust: who signs the broker's certificate, None: whom the
+    system believes."""
 
     name = "nodes"
 
@@ -53,6 +56,7 @@ class Nodes(MultiService):
         tunnel: TunnelService,
         conferences: Conferences,
         busy: Callable[[], Busy],
+        bus_trust: Sequence[x509.Certificate] | None = None,
     ) -> None:
         super().__init__()
         self._conferences = conferences
@@ -63,7 +67,7 @@ class Nodes(MultiService):
         self.census = Census(settings.node.name, conferences, self._send, self.load, self._gone)
         self.router = Router(settings.node.name, self.census.table) if settings.cluster.router.enable else None
         self.post = Post(settings.node.name, tunnel.tunnel.epoch, settings.cluster.secrets, self._known)
-        self.rabbit = self._make_rabbit(reactor, settings)
+        self.rabbit = self._make_rabbit(reactor, settings, bus_trust)
         self.desk = self._make_desk()
         self._steering = Steering(conferences, self.census, self.desk)
         self.run = self._steering.run
@@ -73,14 +77,15 @@ class Nodes(MultiService):
         tunnel.subscribe(Kind.STATUS, self.census.said)
         conferences.commands.add([nodes_command(self.census, self.load)])
 
-    def _make_rabbit(self, reactor: Any, settings: Settings) -> Any:
+    def _make_rabbit(self, reactor: Any, settings: Settings, trust: Sequence[x509.Certificate] | None) -> Any:
         """What it needs of AMQP is loaded only where there is one."""
         bus = settings.cluster.bus
         if bus is None:
             return None
         from xconf.cluster.bus.transport import Rabbit
 
-        rabbit = Rabbit(reactor, bus.text, settings.node.name, lambda letter: self._letter(letter), self._tell)
+        name = settings.node.name
+        rabbit = Rabbit(reactor, bus.text, name, lambda letter: self._letter(letter), self._tell, trust)
         rabbit.setServiceParent(self)
         return rabbit
 
@@ -181,13 +186,15 @@ class Processor:
 
 def make_nodes(
     reactor: Any,
-    settings: Settings,
+    configuration: Configuration,
     tunnel: TunnelService | None,
     conferences: Conferences,
     busy: Callable[[], Busy],
 ) -> Nodes | None:
     """None where there is no cluster."""
-    return None if tunnel is None else Nodes(reactor, settings, tunnel, conferences, busy)
+    if tunnel is None:
+        return None
+    return Nodes(reactor, configuration.settings, tunnel, conferences, busy, configuration.bus_trust)
 
 
 Run = Callable[[str | Sequence[str]], Turns[Result]]

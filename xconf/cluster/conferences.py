@@ -140,7 +140,8 @@ class Conferences:
         self.out = out
         self.codecs = codecs
         self.heard = False
-        self.counts: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()  # of what went wrong
+        self._gone: Counter[str] = Counter()  # of streams that are no more
         self.metronome = Metronome()
         self.streams = 0
         self._seconds = seconds
@@ -161,6 +162,14 @@ class Conferences:
     def sizes(self) -> dict[str, int]:
         """What is held; all zero without conferences."""
         return {"conferences": len(self._links), "streams": self.streams}
+
+    def counters(self) -> dict[str, int]:
+        """What was counted since the start, in the streams that there are and in those that were."""
+        total = self.counts + self._gone
+        for link in self._links.values():
+            for source in link.sources.values():
+                total.update(source.stream.counts())
+        return dict(total)
 
     def beat(self, tick: int) -> None:
         self.metronome.beat(tick, self._seconds())
@@ -202,8 +211,7 @@ class Conferences:
         source = link.sources.pop(node, None)
         if source is not None:
             self.streams -= 1
-            for name in ("late", "concealed", "slips", "splices", "jumps"):
-                self.counts[name] += getattr(source.stream, name)
+            self._gone.update(source.stream.counts())
 
     def failed(self, link: ConferenceLink, node: str) -> None:
         """A fault in one stream. It is logged now and then, and the stream begins anew."""

@@ -86,14 +86,16 @@ class TunnelService(Service):
         self.tunnel.adopt(secrets, self._reactor.seconds())
 
     def counters(self) -> dict[str, int]:
-        """What was counted since the start."""
+        """What was counted since the start, and what is held."""
         counts = self.tunnel.counts
         return {
+            **self.tunnel.sizes(),
+            **self.conferences.sizes(),
             "sent": counts.sent,
             "received": counts.received,
             "unsent": self.unsent,
             **{f"dropped_{reason}": count for reason, count in self.tunnel.drops.total.items()},
-            **{f"sound_{name}": count for name, count in self.conferences.counts.items()},
+            **{f"sound_{name}": count for name, count in self.conferences.counters().items()},
         }
 
     # Start and stop

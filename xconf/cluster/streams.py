@@ -58,6 +58,10 @@ class Stream:
         self._position = 0  # sample that is read next
         self._tick = metronome.tick
 
+    def counts(self) -> dict[str, int]:
+        """Frames, by what became of them."""
+        return {name: getattr(self, name) for name in ("late", "concealed", "slips", "splices", "jumps")}
+
     # What comes
 
     def put(self, tick: int, samples: Samples, part: int, parts: int, now: float) -> None:

@@ -141,6 +141,10 @@ class Tunnel:
         """Nodes that are there."""
         return [peer for peer in self.peers.values() if now - peer.last < ALIVE]
 
+    def sizes(self) -> dict[str, int]:
+        """What is held of others: nodes that were heard, epochs that have proved nothing yet, keys."""
+        return {"nodes": len(self.peers), "unproved": len(self._new), "keys": len(self._keyring)}
+
     def _hello(self, now: float) -> list[Send]:
         """By each of our secrets: some may not have the other one yet."""
         self._last_hello = now

@@ -9,16 +9,21 @@ from __future__ import annotations
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import pika
+from cryptography import x509
+from OpenSSL import SSL, crypto
 from pika.adapters.twisted_connection import TwistedProtocolConnection
+from pika.exceptions import AMQPConnectionError
+from service_identity import CertificateError, VerificationError
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
-from twisted.internet.ssl import optionsForClientTLS
+from twisted.internet.protocol import connectionDone
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
 from xconf.cluster.bus.post import bus_id
 
@@ -37,13 +42,19 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0  # s until the next try: twice as long e
 class Rabbit(Service):
     """One node's. letter: is called with each that comes; tell: with one line when the broker is lost or found.
 
-    counters: sent, confirmed, refused (by the broker), lost (for want of room, or with the connection), received, connected.
+    trusted: who signs the broker's certificate; None: whom the system believes. counters: sent, confirmed, refused (by the broker), lost (for want of room, or with the connection), received, connected.
     """
 
     name = "bus"
 
     def __init__(
-        self, reactor: Any, url: str, node: str, letter: Callable[[bytes], None], tell: Callable[[str], None]
+        self,
+        reactor: Any,
+        url: str,
+        node: str,
+        letter: Callable[[bytes], None],
+        tell: Callable[[str], None],
+        trusted: Sequence[x509.Certificate] | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter(sent=0, confirmed=0, refused=0, lost=0, received=0, connected=0)
         self._reactor = reactor
@@ -53,6 +64,7 @@ class Rabbit(Service):
         self._key = routing_key(node)
         self._letter = letter
         self._tell = tell
+        self._trusted = None if trusted is None else trust_root(trusted)
         self._channel: Any = None
         self._connection: Any = None
         self._trying: Deferred[None] | None = None
@@ -116,7 +128,7 @@ class Rabbit(Service):
         self._trying.addCallbacks(self._connected, self._failed)
 
     async def _connect(self) -> None:
-        protocol = TwistedProtocolConnection(self._parameters, self._reactor)
+        protocol = _Connection(self._parameters, self._reactor)
         try:
             await connectProtocol(self._endpoint(), protocol)
             await protocol.ready
@@ -128,9 +140,11 @@ class Rabbit(Service):
             queue = declared.method.queue
             await channel.queue_bind(queue=queue, exchange=EXCHANGE, routing_key=self._key)
             letters, _ = await channel.basic_consume(queue=queue, auto_ack=True, exclusive=True)
-        except BaseException:
+        except BaseException as error:
             if protocol.transport is not None:
                 protocol.transport.abortConnection()
+            if protocol.lost is not None and type(error) is AMQPConnectionError:
+                raise protocol.lost.value from None
             raise
         self._connection, self._channel = protocol, channel
         Deferred.fromCoroutine(self._read(letters)).addErrback(self._ended)
@@ -138,7 +152,11 @@ class Rabbit(Service):
     def _endpoint(self) -> Any:
         host = self._url.hostname or ""
         endpoint = HostnameEndpoint(self._reactor, host, self._parameters.port)
-        return wrapClientTLS(optionsForClientTLS(host), endpoint) if self._url.scheme == "amqps" else endpoint
+        return (
+            wrapClientTLS(optionsForClientTLS(host, self._trusted), endpoint)
+            if self._url.scheme == "amqps"
+            else endpoint
+        )
 
     async def _read(self, letters: Any) -> None:
         while True:
@@ -159,7 +177,21 @@ class Rabbit(Service):
     def _failed(self, failure: Any) -> None:
         self._trying = None
         if self.running:
-            self._again(failure.getErrorMessage() or failure.type.__name__)
+            self._again(self._why(failure))
+
+    def _why(self, failure: Any) -> str:
+        """What is wrong, and where it can be mended, what to do."""
+        text = failure.getErrorMessage() or failure.type.__name__
+        if failure.check(TimeoutError):
+            return f"no answer within {SETUP:g} s"
+        if failure.check(VerificationError, CertificateError):
+            host = self._url.hostname
+            return f"its certificate is not for {host}; cluster.bus has to name it as its certificate does"
+        if failure.check(SSL.Error) and "certificate verify failed" in text:
+            return "its certificate is of no authority that is believed; cluster.bus_ca has to name the file of its authority"
+        if failure.check(SSL.Error):
+            return f"no TLS with it: {text}; amqps:// is for the port where it listens for TLS, usually 5671"
+        return str(text)
 
     def _ended(self, failure: Any) -> None:
         """The connection is gone, and with it what was not confirmed."""
@@ -177,6 +209,21 @@ class Rabbit(Service):
             self._tell(f"RabbitMQ at {self.place} cannot be reached: {why}; members of other nodes cannot be steered")
         self._pause = min(2 * self._pause or FIRST_PAUSE, LONGEST_PAUSE)
         self._timer = self._reactor.callLater(self._pause * random.uniform(0.75, 1.25), self._try)
+
+
+class _Connection(TwistedProtocolConnection):  # type: ignore[misc]
+    """lost: why the connection is gone, which pika does not tell who waits for it."""
+
+    lost: Any = None
+
+    def connectionLost(self, reason: Any = connectionDone) -> None:
+        self.lost = reason
+        super().connectionLost(reason)
+
+
+def trust_root(trusted: Sequence[x509.Certificate]) -> Any:
+    """These authorities, and no other."""
+    return trustRootFromCertificates([Certificate(crypto.X509.from_cryptography(one)) for one in trusted])
 
 
 def routing_key(node: str) -> str:

@@ -1,0 +1,111 @@
+"""Four real nodes on a network that does harm, and nodes that die: what telephones on each of them hear.
+
+`make test-long ARGS='-k live_faults -s'` prints the rows of the table in docs/cluster.md.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from bed_cluster import Namespaces, cluster
+from bed_play import ADAPTED, SETTLED, TONES, Play
+from bed_weather import FAIR, Weather
+
+from bench.stalls import StallMonitor
+
+pytestmark = pytest.mark.long
+ACTS = {
+    "fair": FAIR,
+    "5 % loss": Weather(loss=0.05),
+    "10 % duplicates": Weather(doubled=0.1),
+    "one in ten 20 ms late": Weather(late=0.1),
+    "0 to 30 ms, in order": Weather(jitter=0.03, ordered=True),
+    "0 to 30 ms, reordered, 5 % loss, 10 % duplicates": Weather(loss=0.05, jitter=0.03, doubled=0.1),
+}
+SECONDS = 12.0
+CUT = 2.0
+BUSY = 0.04  # s of silence that are left to a machine of two cores on which all of this runs, each act and listener
+AFTER = 4.0  # s for which it is looked at how things are again
+
+
+@pytest.fixture(scope="module", params=["unicast", "multicast"])
+def played(
+    request: pytest.FixtureRequest, stalls: StallMonitor, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Play]:
+    """All acts, one after the other, in the same calls."""
+    hosts = Namespaces("".join(TONES))
+    try:
+        settings = {"mode": request.param, "multicast_group": "239.77.1.1"}
+        with cluster(tmp_path_factory.mktemp("faults"), "".join(TONES), settings, hosts) as nodes:
+            play = Play(nodes, len(ACTS) * SECONDS + CUT + 2 * AFTER + 45.0, stalls)
+            for name, weather in ACTS.items():
+                hosts.weather(weather)
+                play.act(name, SECONDS)
+            hosts.weather(FAIR)
+            time.sleep(SETTLED)
+            hosts.weather(FAIR, cut="b")
+            play.act("cut", CUT)
+            hosts.weather(FAIR)
+            play.act("after the cut", AFTER)
+            nodes.nodes["c"].process.kill()
+            nodes.nodes["c"].process.wait()
+            play.act("killed", 1.0)
+            nodes.restart("c")
+            play.callers("c", AFTER + 8.0, " again")
+            play.all_there("c")
+            play.act("restarted", AFTER)
+            play.over(lost="c")
+            print(f"\n{request.param}: {stalls.describe()}", *map(play.row, ACTS), sep="\n")
+            yield play
+    finally:
+        hosts.close()
+
+
+def assert_all_hear_all(play: Play, start: float, end: float, again: str = "") -> None:
+    """again: the node whose telephones called again."""
+    for name in TONES:
+        for does in ("speaks", "listens"):
+            phone = f"{name} {does} again" if name == again else f"{name} {does}"
+            for tone in TONES:
+                level = play.level(phone, tone, start, end)
+                if does == "speaks" and tone == name:
+                    assert level < -50, f"{phone} and hears himself"
+                else:
+                    assert level == pytest.approx(-18, abs=1), f"{phone} and hears {tone}"
+
+
+@pytest.mark.parametrize("weather", ACTS)
+def test_all_hear_all_others_and_not_themselves(weather: str, played: Play) -> None:
+    act = played.acts[weather]
+    assert_all_hear_all(played, act.start + SETTLED, act.end)
+
+
+@pytest.mark.parametrize("weather", ACTS)
+def test_no_frame_is_silent_but_while_a_stream_gets_used_to_a_worse_network(weather: str, played: Play) -> None:
+    act = played.acts[weather]
+    silent = {name: sum(played.gaps(name, act.start + ADAPTED, act.end)) for name in TONES}
+    assert max(silent.values()) <= BUSY, silent
+
+
+@pytest.mark.parametrize("weather", ACTS)
+def test_sound_is_not_later_than_the_network_makes_it(weather: str, played: Play) -> None:
+    act, its = played.acts[weather], ACTS[weather]
+    assert played.later(act.start + SETTLED, act.end) <= 0.035 + its.jitter + 0.02 * bool(its.late)
+
+
+def test_who_is_cut_off_hears_the_others_again_as_soon_as_the_network_is_there(played: Play) -> None:
+    cut, after = played.acts["cut"], played.acts["after the cut"]
+    missing = {name: sum(played.gaps(name, cut.start, after.end)) for name in TONES}
+    assert missing.pop("b") == pytest.approx(CUT, abs=0.3)
+    assert max(missing.values()) <= BUSY, missing
+    assert_all_hear_all(played, after.start + 1.0, after.end)
+
+
+def test_who_is_killed_is_silent_at_once_and_heard_again_after_a_restart(played: Play) -> None:
+    killed, back = played.acts["killed"], played.acts["restarted"]
+    for name in "abd":
+        assert played.level(f"{name} listens", "c", killed.start + 0.2, killed.end) < -50
+        assert sum(played.gaps(name, killed.start, back.end)) <= BUSY, "the others are heard on"
+    assert_all_hear_all(played, back.start + 1.0, back.end, again="c")
