@@ -7,9 +7,8 @@ import csv
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,15 +126,13 @@ class Cluster:
         self.folder = folder
         self.nodes: dict[str, Server] = {}
         self.phones: dict[str, Phone] = {}
-        self._starts: dict[str, Callable[[], Server]] = {}
         try:
             for name in names:
                 peers = [address for other, address in addresses.items() if other != name]
                 its = overrides(name, addresses[name], peers, cluster or {}, more or {})
                 its = merged(its, (own or {}).get(name, {}))
                 slow = (ppm or {}).get(name, 0.0)
-                self._starts[name] = partial(Server, folder / name, its, addresses[name], self._space(name), slow)
-                self.nodes[name] = self._starts[name]()
+                self.nodes[name] = Server(folder / name, its, addresses[name], self._space(name), slow)
         except BaseException:
             self.stop()
             raise
@@ -143,7 +140,7 @@ class Cluster:
     def restart(self, name: str) -> None:
         """A node that has ended."""
         self.nodes[name].kill()
-        self.nodes[name] = self._starts[name]()
+        self.nodes[name].start()
 
     def call(
         self, name: str, node: str, number: str, *, seconds: float, tone: float | None = None, play: Path | None = None

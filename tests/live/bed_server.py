@@ -70,7 +70,7 @@ class Server:
         within: str | None = None,
         ppm: float = 0.0,
     ) -> None:
-        self._within = within
+        self._within, self._ppm = within, ppm
         self.address = address or own_address()
         self.target = f"{self.address}:{SIP_PORT}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,9 +78,13 @@ class Server:
         self.config = folder / "xconf.yaml"
         self.config.write_text(yaml.safe_dump(configuration(self.address, overrides or {})))
         self.socket = folder / "xconf.sock"
-        self._output = (folder / "server.log").open("wb")
+        self.start()
+
+    def start(self) -> None:
+        """Again, when it has ended; ready when this returns."""
+        self._output = (self.folder / "server.log").open("ab")
         self.process = subprocess.Popen(
-            [*inside(within), *_twistd(ppm), "-n", "--pidfile=", "xconf", "-c", str(self.config)],
+            [*inside(self._within), *_twistd(self._ppm), "-n", "--pidfile=", "xconf", "-c", str(self.config)],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=self._output,

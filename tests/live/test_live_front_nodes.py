@@ -40,6 +40,29 @@ def listener(front: Front, nodes: Cluster, node: Server, among: list[Server]) ->
 
 
 @pytest.mark.long
+def test_kamailio_follows_a_node_that_sends_speakers_to_another(tmp_path: Path) -> None:
+    """The telephones know nothing of 302; each conference has its speakers on the same node, whichever they are given to."""
+    with front_and_nodes(tmp_path, "ab") as (front, nodes):
+        both = list(nodes.nodes.values())
+        numbers = ["3000", "3001", "3002", "3003"]
+        for node in both:
+            front.give_to([node], both)
+            for number in numbers:
+                assert answered_after(nodes, f"{number} by {node.address}", front.uri(number)) < PATIENCE
+        wait_for(lambda: sum(len(node.members(number)) for node in both for number in numbers) == 8, 5, "all are there")
+        where = {number: [len(node.members(number)) for node in both] for number in numbers}
+        assert sorted(map(max, where.values())) == [2, 2, 2, 2], where
+        assert {counts.index(2) for counts in where.values()} == {0, 1}, "and not all of them on one"
+        sent = [node.data("counters")["calls.sent_on"] for node in both]
+        assert sum(sent) == 4, "half of them came to the other node first"
+        for node in both:
+            for number in numbers:
+                node.request(f"{number} term")
+        for phone in nodes.phones.values():
+            phone.wait()
+
+
+@pytest.mark.long
 def test_a_node_that_is_killed_costs_new_callers_a_second_and_those_on_other_nodes_nothing(tmp_path: Path) -> None:
     with front_and_nodes(tmp_path, "abc") as (front, nodes):
         all_three = list(nodes.nodes.values())
@@ -94,6 +117,7 @@ def test_a_node_that_is_drained_gets_no_new_calls_and_ends_when_it_is_empty(tmp_
         for number in range(6):
             assert answered_after(nodes, f"new {number}", front.uri("4000")) < PATIENCE
         assert (len(a.members("3000")), len(b.members("3000"))) == (1, 7), "all are on the other node"
+        wait_for(lambda: front.flags()[f"sip:{a.target}"] == "IP", 5, "its answer to OPTIONS says the same")
         a.ctl("3000 term")
         ears[a].wait()
         assert a.process.wait(10) == 0, "it stops by itself"
