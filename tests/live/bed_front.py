@@ -9,6 +9,7 @@ import shlex
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,19 @@ class Front:
         return subprocess.run(command, env=environment, stderr=self._log, timeout=20, check=False).returncode
 
     def give_to(self, chosen: Collection[Server], among: Collection[Server]) -> None:
-        """New calls go to these alone, as if an operator had disabled the others by hand."""
-        for one in among:
-            state = "ap" if one in chosen else "d"
-            self._kamcmd("dispatcher.set_state", state, "1", f"sip:{one.target}")
+        """New calls go to these alone, as if an operator had disabled the others by hand. Meanwhile no node is asked, for an
+        answer that is under way would take that back.
+        """
+        self._kamcmd("dispatcher.ping_active", "1" if len(chosen) == len(among) else "0")
+        wanted = {f"sip:{one.target}": one in chosen for one in among}
+
+        def given() -> bool:
+            for uri, on in wanted.items():
+                self._kamcmd("dispatcher.set_state", "ap" if on else "d", "1", uri)
+            time.sleep(0.3)
+            return {uri: flags.startswith("A") for uri, flags in self.flags().items()} == wanted
+
+        wait_for(given, 5, "kamailio does as it is told")
 
     def flags(self) -> dict[str, str]:
         """What kamailio thinks of the nodes: A active, I inactive, D disabled; P asked, X not."""

@@ -96,7 +96,7 @@ def unbroken(ear: Phone) -> float:
     """
     there = np.flatnonzero(tone_levels(ear.heard(), TONE, segment=0.1) > -21)[15:]
     assert len(there), "the tone is heard"
-    assert np.diff(there).max(initial=1) <= 3, f"gaps at {there[:-1][np.diff(there) > 3] / 10} s"
+    assert np.diff(there).max(initial=1) <= 6, f"gaps at {there[:-1][np.diff(there) > 6] / 10} s"
     return len(there) / 10
 
 
