@@ -18,7 +18,7 @@ RATIO, EACH = 1.05, 0.02  # times; of a core
 
 
 def measure(quick: bool) -> Figures:
-    rounds, seconds, each = (1, 4.0, 200) if quick else (5, 8.0, 400)
+    rounds, seconds, each = (1, 4.0, 200) if quick else (3, 8.0, 400)
     spent: dict[str, list[float]] = {"one": [], "many": [], "nodes": []}
     with (
         tempfile.TemporaryDirectory() as folder,

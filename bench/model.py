@@ -36,13 +36,13 @@ _PLACES = {
     "speakers": ("fanout", "50 speakers all speaking", "value", f"{_NUMBER}%"),
     "say": ("tunnel", "tunnel: a conference at 8000 Hz, pcm, 8 other", "note", f"{_NUMBER} us a tick to send"),
     "hear": ("tunnel", "tunnel: a conference at 8000 Hz, pcm, 8 other", "note", f"{_NUMBER} to take in each"),
-    "write": ("tunnel", "tunnel: each further peer of unicast", "note", f"{_NUMBER} us a datagram"),
+    "write": ("relay", "relay:", "note", f"{_NUMBER} for each tunnel"),
     "status": ("statuses", "statuses: to take in", "note", f"{_NUMBER} us a status"),
     "tell": ("statuses", "statuses: to tell", "note", f"{_NUMBER} us a status"),
     "relay": ("relay", "relay:", "note", f"{_NUMBER} us a datagram"),
     "clone": ("relay", "relay:", "note", f"{_NUMBER} for each tunnel"),
 }
-"""Of each: the benchmark, how its row begins, and where in it the number is."""
+"""Of each: the benchmark, how its row begins, and where in it the number is. A node writes a datagram just as a relay does."""
 
 
 def costs(book: Book) -> Costs:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from bench.simulated.town import NOTICED, Node, Town
+from bench.simulated.town import NOTICED, REDIRECTED, Node, Town
 
+DOORS = 4  # every so many-th node is called
+TURNS = 10  # in which the calls of a step come
 STEP = 0.25  # s between two looks at all totals
 PATIENCE = 10.0  # s after which nothing will come right any more
 
@@ -14,7 +16,8 @@ PATIENCE = 10.0  # s after which nothing will come right any more
 @dataclass(slots=True, frozen=True)
 class Plan:
     """leaves: of the tree of relays; first: the share of the listeners that is there from the beginning; rate: calls a second of the
-    others; speaking: nodes that send sound for a second.
+    others, who call every fourth node, where the router sends them on; room: calls that a node takes, over its share of the
+    listeners; speaking: nodes that send sound for a second.
     """
 
     nodes: int
@@ -23,7 +26,13 @@ class Plan:
     leaves: int = 0
     first: float = 0.9
     rate: float = 5000.0
+    room: float = 1.2
     speaking: int = 5
+
+    @property
+    def most(self) -> int:
+        """Calls that a node takes."""
+        return round(self.listeners / self.nodes * self.room)
 
     @property
     def rush(self) -> float:
@@ -38,7 +47,8 @@ class Story:
     hung up at once. behind: how old a total was at most, while calls came by the thousand.
 
     sent, came: datagrams of a node in a second in which all is quiet; busiest: the greatest number of calls of a node, over the
-    mean; frames: of other nodes, fewest and most that a node heard of one that spoke for a second.
+    mean; refused: callers for whom no room was found; frames: fewest and most that a node heard of another one that spoke for a
+    second.
     """
 
     started: float = 0.0
@@ -52,6 +62,7 @@ class Story:
     came: float = 0.0
     rushed: float = 0.0
     busiest: float = 0.0
+    refused: int = 0
     frames: tuple[int, int] = (0, 0)
 
     @property
@@ -62,7 +73,7 @@ class Story:
 
 def tell(plan: Plan) -> Story:
     """Live through it. Raises SystemExit when totals do not come right at all."""
-    town, story = Town(plan.mode, leaves=plan.leaves), Story()
+    town, story = Town(plan.mode, leaves=plan.leaves, most=plan.most), Story()
     each = round(plan.listeners * plan.first) // plan.nodes
     for number in range(plan.nodes):
         town.start(f"n{number}").join(each)
@@ -110,25 +121,24 @@ def _sound(town: Town, speaking: int) -> tuple[int, int]:
 
 
 def _fill(town: Town, plan: Plan, story: Story) -> None:
-    """They come to the nodes in turn."""
     nodes = list(town)
+    doors = nodes[::DOORS]
     history = deque([(town.now, town.members())])
     before = sum(node.host.came for node in nodes)
-    come, steps = 0, round(plan.rush / STEP)
-    for step in range(steps):
-        until = round((step + 1) * STEP * plan.rate)
-        for turn in range(10):
-            upto = come + (until - come) * (turn + 1) // 10
-            for call in range(come, upto):
-                nodes[call % len(nodes)].join(1)
-            come = upto
-            town.run(STEP / 10)
-        history.append((town.now, town.members()))
-        story.behind = max(story.behind, *(_age(node, history) for node in nodes))
+    count, turns = 0, round(plan.rush / STEP) * TURNS
+    for turn in range(1, turns + 1):
+        for number in range(count, round(turn * STEP / TURNS * plan.rate)):
+            doors[number % len(doors)].call(number)
+            count += 1
+        town.run(STEP / TURNS)
+        if turn % TURNS == 0:
+            history.append((town.now, town.members()))
+            story.behind = max(story.behind, *(_age(node, history) for node in nodes))
     story.rushed = (sum(node.host.came for node in nodes) - before) / len(nodes) / max(plan.rush, STEP)
+    town.run(REDIRECTED[1])
     story.behind = max(story.behind, _right(town))
     calls = [node.calls for node in nodes]
-    story.busiest = max(calls) * len(calls) / sum(calls)
+    story.busiest, story.refused = max(calls) * len(calls) / sum(calls), town.refused
 
 
 def _age(node: Node, history: deque[tuple[float, int]]) -> float:

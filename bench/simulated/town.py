@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from bench.simulated.clock import Timer, VirtualClock
@@ -11,6 +11,7 @@ from bench.simulated.net import Host, Network, address_of
 from xconf.cluster.census import LOOK_EVERY, Census
 from xconf.cluster.frame import Kind
 from xconf.cluster.peers import Address
+from xconf.cluster.router import Caller, Router
 from xconf.cluster.status import Load
 from xconf.cluster.tunnel import HELLO_EVERY, Appeared, Effect, Received, Send, Tunnel
 
@@ -19,21 +20,21 @@ CONFERENCE = "3000"
 MOST_CALLS, MOST_NODES = 10_000, 300
 NOTICED = 3.0  # s within which totals are right again, whatever happened
 TICK = 0.02
+REDIRECTED = 0.02, 0.2  # s until a telephone that was sent elsewhere calls there
 
 
 class Town:
     """Nodes that reach each other by `mode` (see `net.MODES`); leaves: of the tree of relays.
 
-    cpu: of a node with so many calls, % of a core, for what it tells of itself.
+    most: calls that a node takes.
     """
 
-    def __init__(
-        self, mode: str = "multicast", *, leaves: int = 0, cpu: Callable[[int], float] = lambda calls: 0.0
-    ) -> None:
+    def __init__(self, mode: str = "multicast", *, leaves: int = 0, most: int = MOST_CALLS) -> None:
         self.clock = VirtualClock()
         self.net = Network(self.clock, mode)
         self.nodes: dict[str, Node] = {}
-        self.cpu = cpu
+        self.most = most
+        self.refused = 0
         self._epoch = 0
         if mode == "relay":
             self.net.plant(leaves, SECRET)
@@ -104,8 +105,7 @@ class Node:
 
     def __init__(self, town: Town, name: str, epoch: int) -> None:
         self.town, self.name = town, name
-        self.calls = self.pending = 0
-        self.most = MOST_CALLS
+        self.calls = 0
         self.speaking = False
         self.heard: dict[str, int] = {}  # frames of sound that came, by node
         self._prompt: Timer | None = None
@@ -113,6 +113,7 @@ class Node:
         self.host = town.net.add(name, self.take)
         self.tunnel = Tunnel(name, [SECRET], epoch, sources=town.sources(self.host))
         self.census = Census(name, cast(Any, self.hall), self._tell, self.load)
+        self.router = Router(name, self.census.table)
         town.clock.callLater(town.net.random.random() * HELLO_EVERY, self._greet)
         town.clock.callLater(town.net.random.random() * LOOK_EVERY, self._look)
 
@@ -126,12 +127,29 @@ class Node:
         return self.members + self.census.table.members(CONFERENCE)
 
     def load(self) -> Load:
-        return Load(self.calls + self.pending, self.most, 0.5, self.town.cpu(self.calls), self.pending)
+        return Load(self.calls, self.town.most, uri=f"sip:{self.name}")
 
     def join(self, listeners: int, speakers: int = 0) -> None:
         """So many more, or fewer where these are below 0."""
         self.calls += listeners + speakers
         self.hall.join(CONFERENCE, listeners, speakers)
+
+    def call(self, number: int) -> None:
+        """A listener calls this node, which takes him or says who does (302). Who was sent is not sent again."""
+        choice = self.router.choose(Caller(CONFERENCE, False, f"{number}@phone"), self.load(), 0, self.town.now)
+        if choice is None:
+            self.town.refused += 1
+        elif choice.node == self.name:
+            self.join(1)
+        else:
+            self.town.clock.callLater(self.town.net.random.uniform(*REDIRECTED), self._called, choice.node)
+
+    def _called(self, name: str) -> None:
+        node = self.town.nodes.get(name)
+        if node is not None and node.calls < self.town.most:
+            node.join(1)
+        else:
+            self.town.refused += 1
 
     def speak(self) -> None:
         """From now on, a frame in each tick goes to the others."""

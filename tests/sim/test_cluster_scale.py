@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.cluster import SPREAD
 from bench.simulated.story import Plan, tell
 from bench.simulated.town import NOTICED, Town
 from xconf.cluster.nodes import SOONEST
@@ -65,6 +66,7 @@ def lived_through(plan: Plan) -> None:
     assert story.slowest <= NOTICED
     assert story.behind <= 0.5, "of calls that come by the thousand each second"
     assert story.started <= STARTED
+    assert story.busiest <= SPREAD and not story.refused, "though all came to every fourth node"
     assert story.frames[0] == story.frames[1] > 0, "all nodes hear each one that speaks, each frame once"
 
 

@@ -31,13 +31,6 @@ def test_costs_are_read_from_what_was_measured() -> None:
                     None,
                     "31 us a tick to send its own sound, 25 to take in each other node's",
                 ),
-                Row(
-                    "tunnel: each further peer of unicast, for each",
-                    "-",
-                    "0.02 %",
-                    None,
-                    "4.2 us a datagram for the system",
-                ),
             ),
             "statuses": kept(
                 Row("statuses: to take in one", "-", "0.5%", None, "19.5 us a status, opened"),
@@ -48,7 +41,7 @@ def test_costs_are_read_from_what_was_measured() -> None:
     )
     found = model.costs(book)
     assert (found.listener, found.speakers) == (pytest.approx(8e-5), pytest.approx(0.015))
-    assert (found.say, found.hear, found.write) == pytest.approx((31e-6, 25e-6, 4.2e-6))
+    assert (found.say, found.hear, found.write) == pytest.approx((31e-6, 25e-6, 3.4e-6))
     assert (found.status, found.tell, found.relay, found.clone) == pytest.approx((19.5e-6, 163e-6, 13.3e-6, 3.4e-6))
     del book.kept["relay"]
     with pytest.raises(SystemExit, match="make bench ARGS=relay"):
