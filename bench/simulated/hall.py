@@ -78,10 +78,9 @@ class Changed:
 
 
 class Events:
-    """What happens; those of the census are counted alone."""
+    """What happens; nobody but the census listens."""
 
     def __init__(self) -> None:
-        self.published: list[dict[str, Any]] = []
         self._subscribers: list[Callable[[Any], None]] = []
 
     def subscribe(self, subscriber: Callable[[Any], None]) -> Callable[[], None]:
@@ -89,7 +88,7 @@ class Events:
         return lambda: self._subscribers.remove(subscriber)
 
     def publish(self, kind: type, **details: Any) -> None:
-        self.published.append({"kind": kind, **details})
+        """What the census tells of nodes."""
 
     def happened(self, event: Changed) -> None:
         for subscriber in tuple(self._subscribers):

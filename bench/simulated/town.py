@@ -1,4 +1,4 @@
-"""Nodes in virtual time: the tunnel and the census are the real ones; of members there is only how many there are."""
+"""Nodes in virtual time: tunnel, census and router are the real ones; of members there is only how many there are."""
 
 from __future__ import annotations
 
