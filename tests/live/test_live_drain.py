@@ -54,7 +54,7 @@ def test_those_on_a_node_that_is_drained_go_on_on_the_other_and_it_comes_back(tm
             crew.stop()
         for phone, other in ((ann, BOB), (bob, ANN)):
             levels = [tone_level(phone.recording().during(moved + 1, heard), hertz) for hertz in (other, SUE)]
-            assert levels == pytest.approx([-18, -18], abs=2), phone.name
+            assert levels == pytest.approx([-18, -18], abs=4), phone.name
         there = np.flatnonzero(tone_levels(ear.heard(), SUE, segment=0.1) > -21)[10:]
         # What the telephones, which are programs, do to the sound of a busy machine is shorter than what a node takes to be missed.
         assert np.diff(there).max() <= 6, f"who was on b hears no gap: {there[:-1][np.diff(there) > 1] / 10}"

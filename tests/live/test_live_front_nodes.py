@@ -31,10 +31,11 @@ def test_who_calls_the_front_is_on_a_node_and_heard_on_all(tmp_path: Path) -> No
 
 
 def listener(front: Front, nodes: Cluster, node: Server, among: list[Server]) -> Phone:
-    """Somebody who calls the front, and is on that node."""
+    """Somebody who calls the front, and is on that node: as one who was sent there already, he is not sent on."""
     front.give_to([node], among)
     before = len(node.members("3000"))
-    phone = nodes.dial(f"ear {node.address} {before}", front.uri("4000"), own_address(), seconds=60)
+    uri = front.uri("4000") + ";xconf=placed"
+    phone = nodes.dial(f"ear {node.address} {before}", uri, own_address(), seconds=60)
     node.wait_members("3000", before + 1)
     return phone
 
