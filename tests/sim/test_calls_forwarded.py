@@ -301,7 +301,8 @@ def test_a_thousand_forwarded_calls_leave_nothing_on_either_node(pair: Pair) -> 
     calls(20)
     before = held()
     calls(1000)
-    assert held() == before
+    # Less is possible: what other tests have left behind is freed meanwhile.
+    assert all(count <= before[kind] for kind, count in held().items())
     assert len(pair.b.calls) == len(pair.a.calls) == 0
 
 
