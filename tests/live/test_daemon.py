@@ -16,6 +16,7 @@ import pytest
 from app_server import PATIENCE, READY, Server, environment, sip_port, write_config
 
 HOST = "127.0.0.21"
+pytestmark = [pytest.mark.patient, pytest.mark.xdist_group("daemon")]  # one address for all
 
 
 @pytest.fixture

@@ -29,8 +29,10 @@ def test_a_telephone_follows_to_the_node_of_the_speakers_and_on_when_that_is_dra
     listens = number.replace("30", "40", 1)
     with cluster(tmp_path, "ab", {"router": {"enable": True, "region": "eu"}}) as nodes:
         a, b = nodes.nodes["a"], nodes.nodes["b"]
-        for node in (a, b):
-            wait_for(lambda node=node: len(node.data("nodes")) == 2, 5, "they know each other")
+        for node in (a, b):  # a node's first status comes up to a second after its first word
+            wait_for(
+                lambda node=node: sum(row["most"] > 0 for row in node.data("nodes")) == 2, 5, "they know each other"
+            )
         ear = nodes.call("ear", "a", listens, seconds=9)
         wait_for(lambda: len(a.members(number)) == 1, 5, "somebody listens on a")
         ann = phones.baresip("ann", tone=HERTZ)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from app_server import CHECKOUT, READY, Server, environment, python, write_config
 
-pytestmark = pytest.mark.live
+pytestmark = pytest.mark.patient
 
 
 def run(*command: str | Path, cwd: Path) -> str:
