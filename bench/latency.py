@@ -7,8 +7,6 @@ server's tick, so there are many pairs. What lies near a stall of the machine is
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import statistics
 import struct
 import threading
@@ -16,8 +14,9 @@ import time
 
 import numpy as np
 
+from bench.caller import Caller
 from bench.plot import Plot
-from bench.server import ADDRESS, server
+from bench.server import server
 from bench.stalls import StallMonitor, without_stalls
 from bench.table import Figures, Row
 from xconf.media.codecs import PCMU
@@ -27,81 +26,22 @@ EVERY = 13  # packets from one loud packet to the next: no multiple of any perio
 LIMITS = {"median": 20.0, "99th percentile": 35.0}  # ms
 
 
-class Caller:
-    """A phone of two sockets: as little between the wire and the figure as can be."""
-
-    def __init__(self, address: str, number: str) -> None:
-        self.sip = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.rtp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sip.bind((address, 0))
-        self.rtp.bind((address, 0))
-        self.sip.settimeout(5)
-        self._number, self._address = number, address
-        self._call_id = f"{number}-{self.sip.getsockname()[1]}@{address}"
-        self.remote = self._invite()
-
-    def _request(self, method: str, sequence: int, to_tag: str, body: str = "") -> bytes:
-        host, port = self.sip.getsockname()
-        lines = [
-            f"{method} sip:{self._number}@{ADDRESS[0]}:{ADDRESS[1]} SIP/2.0",
-            f"Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{method}{sequence}{port};rport",
-            "Max-Forwards: 70",
-            f"From: <sip:bench@{host}>;tag=bench{port}",
-            f"To: <sip:{self._number}@{ADDRESS[0]}>{to_tag}",
-            f"Call-ID: {self._call_id}",
-            f"CSeq: {sequence} {method}",
-            f"Contact: <sip:bench@{host}:{port}>",
-            *(["Content-Type: application/sdp"] if body else []),
-            f"Content-Length: {len(body)}",
-        ]
-        return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
-
-    def _invite(self) -> tuple[str, int]:
-        port = self.rtp.getsockname()[1]
-        body = (
-            f"v=0\r\no=- 1 1 IN IP4 {self._address}\r\ns=-\r\nc=IN IP4 {self._address}\r\nt=0 0\r\n"
-            f"m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\n"
-        )
-        self.sip.sendto(self._request("INVITE", 1, "", body), ADDRESS)
-        while True:
-            text = self.sip.recv(4096).decode()
-            if text.startswith("SIP/2.0 200"):
-                break
-            if not text.startswith("SIP/2.0 1"):
-                raise SystemExit(f"the server refused the call: {text.splitlines()[0]}")
-        to = next(line for line in text.splitlines() if line.lower().startswith("to:"))
-        self._tag = ";tag=" + to.split("tag=")[1].strip()
-        self.sip.sendto(self._request("ACK", 1, self._tag), ADDRESS)
-        media = next(line for line in text.splitlines() if line.startswith("m=audio"))
-        return ADDRESS[0], int(media.split()[1])
-
-    def close(self) -> None:
-        self.sip.sendto(self._request("BYE", 2, self._tag), ADDRESS)
-        with contextlib.suppress(TimeoutError):
-            self.sip.recv(4096)
-        self.sip.close()
-        self.rtp.close()
-
-
 LOUD = PCMU.encode(np.full((1, 160), 12000, np.int16))[0].tobytes()
 QUIET = b"\xff" * 160
 
 
 def listen(caller: Caller, heard: list[float], until: float) -> None:
     """Note when a loud packet comes after a quiet one, by the kernel's clock turned to CLOCK_MONOTONIC."""
-    caller.rtp.setsockopt(socket.SOL_SOCKET, 35, 1)  # SO_TIMESTAMPNS
     caller.rtp.settimeout(0.2)
     before = False
     while time.monotonic() < until:
         try:
-            packet, ancillary, _, _ = caller.rtp.recvmsg(2048, 64)
+            came, packet = caller.received()
         except TimeoutError:
             continue
-        seconds, nanoseconds = struct.unpack("qq", ancillary[0][2][:16])
-        offset = time.time() - time.monotonic()
         loud = float(np.abs(PCMU.decode(np.frombuffer(packet[12:], np.uint8)[None]).astype(int)).max()) > 5000
         if loud and not before:
-            heard.append(seconds + nanoseconds * 1e-9 - offset)
+            heard.append(came)
         before = loud
 
 

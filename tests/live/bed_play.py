@@ -15,6 +15,8 @@ from bench.stalls import Stall, StallMonitor, without_stalls
 
 TONES = {"a": 433.0, "b": 613.0, "c": 1013.0, "d": 1409.0}
 NOISE = "a"  # where somebody in a conference of his own makes a noise: it tells when what is heard was said
+OTHERS = [name for name in TONES if name != NOISE]  # where it is heard through the tunnel
+LATEST = 0.1  # s by which something may be heard later there
 SETTLED = 3.0  # s after another weather begins, from when on is judged how late sound is
 ADAPTED = 1.0  # s after which no frame is silent any more
 STREAMS = 15  # each node hears three of the tones, and three of them the noise
@@ -88,12 +90,20 @@ class Play:
         kept = {*without_stalls(pieces, self._near(), 0.3)}
         return float(np.median([level for at, level in zip(pieces, levels, strict=False) if at in kept]))
 
-    def gaps(self, name: str, start: float, end: float, again: str = "") -> list[float]:
-        """s, each: where the noise is not heard on a node."""
-        heard = self._heard[f"{name} listens to noise{again}"].during(start, end)
-        spots = [(start + spot.start, start + spot.start + spot.length) for spot in gaps(heard)]
-        stalls = self._near()
-        return [to - at for at, to in spots if not any(one.start - 0.1 < to and at < one.end + 0.4 for one in stalls)]
+    def gaps(self, name: str, start: float, end: float) -> list[float]:
+        """s, each: where the noise is not heard on another node, though it was where it is made."""
+        unsaid = self.silent(NOISE, start - LATEST, end)
+        stalls = [(one.start, one.end + 0.3) for one in self._near()]
+        return [
+            to - at
+            for at, to in self.silent(name, start, end)
+            if not any(since - LATEST < to and at < until + LATEST for since, until in (*unsaid, *stalls))
+        ]
+
+    def silent(self, name: str, start: float, end: float) -> list[tuple[float, float]]:
+        """From when to when the noise is not heard on a node, for whatever reason."""
+        heard = self._heard[f"{name} listens to noise"].during(start, end)
+        return [(start + spot.start, start + spot.start + spot.length) for spot in gaps(heard)]
 
     def later(self, start: float, end: float) -> float:
         """s by which the noise is heard later on another node than where it is made, the median of them all."""
@@ -102,7 +112,7 @@ class Play:
     def _lags(self, start: float, end: float) -> Iterator[float]:
         here = self._heard[f"{NOISE} listens to noise"]
         for at in np.arange(start, end - 1.5, 0.5):
-            for name in {*TONES} - {NOISE}:
+            for name in OTHERS:
                 said = here.during(at, at + 1.0)
                 heard = self._heard[f"{name} listens to noise"].during(at - 0.1, at + 1.4)
                 size = len(said) + len(heard)
@@ -119,7 +129,7 @@ class Play:
         act = self.acts[name]
         frames = (act.end - act.start) * 50 * STREAMS
         first, then = (
-            max([0.0, *(gap for node in TONES for gap in self.gaps(node, start, end))])
+            max([0.0, *(gap for node in OTHERS for gap in self.gaps(node, start, end))])
             for start, end in ((act.start, act.start + ADAPTED), (act.start + ADAPTED, act.end))
         )
         made, slips = (f"{100 * act.counts[count] / frames:.1f} %" for count in ("concealed", "slips"))
