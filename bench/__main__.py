@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from bench import (
+    across,
     callcost,
     cluster,
     codecs,
@@ -49,6 +50,7 @@ FIGURES: dict[str, Callable[[bool], Figures]] = {
     "codecs": codecs.measure,
     "idle": idle.measure,
     "latency": latency.measure,
+    "across": across.measure,
     "tunnel": tunnel.measure,
     "statuses": statuses.measure,
     "relay": relay.measure,

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.caller import Caller
-from bench.nodes import Node, cluster
+from bench.caller import Address, Caller
+from bench.nodes import cluster
 from bench.server import ADDRESS
 from bench.stalls import Stall, StallMonitor, without_stalls
 from bench.table import Figures, Row
@@ -136,15 +136,17 @@ def speak(callers: Sequence[Caller], seconds: float) -> None:
             caller.rtp.sendto(head + payload, caller.remote)
 
 
-def between(here: Node, there: Node, conferences: int, seconds: float) -> list[tuple[float, float]]:
-    """`lags` of so many conferences on two nodes, on the first of which somebody speaks for so long."""
+def between(here: Address, there: Address, conferences: int, seconds: float) -> list[tuple[float, float]]:
+    """`lags` of so many conferences on two nodes, on the first of which somebody speaks for so long; of their profile nobody
+    hears a prompt. here, there: where their SIP is.
+    """
     with contextlib.ExitStack() as stack:
 
-        def call(node: Node, number: str) -> Caller:
-            return stack.enter_context(contextlib.closing(Caller("127.0.0.31", number, (node.host, ADDRESS[1]))))
+        def call(node: Address, number: str) -> Caller:
+            return stack.enter_context(contextlib.closing(Caller("127.0.0.31", number, node)))
 
-        speakers = [call(here, f"3{number}") for number in range(conferences)]
-        callers = [call(node, f"4{number}") for number in range(conferences) for node in (here, there)]
+        speakers = [call(here, f"300{number}") for number in range(conferences)]
+        callers = [call(node, f"400{number}") for number in range(conferences) for node in (here, there)]
         with listening(callers) as ears:
             time.sleep(0.5)
             speak(speakers, seconds)
@@ -159,14 +161,16 @@ def found(conferences: int, seconds: float, runs: int) -> tuple[list[float], str
     every = 0
     with StallMonitor() as stalls:
         for _ in range(runs):
-            with tempfile.TemporaryDirectory() as folder, cluster(2, Path(folder)) as (here, there):
+            with tempfile.TemporaryDirectory() as folder, cluster(2, Path(folder)) as nodes:
+                here, there = ((node.host, ADDRESS[1]) for node in nodes)
                 pieces = between(here, there, conferences, seconds)
-            later += _calm(pieces, stalls.sure())
+            later += calm(pieces, stalls.sure())
             every += len(pieces)
         return sorted(later), f"{every - len(later)} near stalls left out: {stalls.describe()}"
 
 
-def _calm(pieces: list[tuple[float, float]], stalls: list[Stall]) -> list[float]:
+def calm(pieces: list[tuple[float, float]], stalls: list[Stall]) -> list[float]:
+    """By how much later, of the pieces that no stall of the machine has touched."""
     kept = {*without_stalls([at for at, _ in pieces], stalls, margin=2 * PIECE)}
     return [lag for at, lag in pieces if at in kept]
 

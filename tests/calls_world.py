@@ -121,7 +121,7 @@ class Office:
         beside: Office | None = None,
         address: str = SERVER,
     ) -> None:
-        self._beside = beside
+        self._beside, self.address = beside, address
         self.reactor = beside.reactor if beside is not None else FakeReactor()
         self.rules = Rules()
         first = 22000 if beside is None else 23000
@@ -331,10 +331,10 @@ class Phone:
     ) -> Session:
         """Call the server. sdp None: it is to make the offer; parameters: of the URI that is called."""
         options = {"from_": f'"Ann" <sip:1001@{self.address}>'} | options
-        flow = Flow("udp", (self.address, self.sip_port), (SERVER, SIP))
+        flow = Flow("udp", (self.address, self.sip_port), (self.office.address, SIP))
         self.events.clear()
         self.session = self.sip.user_agent.invite(
-            f"sip:{number}@{SERVER}{parameters}",
+            f"sip:{number}@{self.office.address}{parameters}",
             sdp=self.sdp() if sdp == b"" else sdp,
             flow=flow,
             headers=headers,

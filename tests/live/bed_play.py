@@ -122,6 +122,16 @@ class Play:
     def _near(self) -> list[Stall]:
         return self._stalls.sure()
 
+    def longest_silent(self, name: str, start: float, end: float) -> tuple[float, float]:
+        """From when to when the noise was not heard on a node for longest."""
+        return max(self.silent(name, start, end), key=lambda spot: spot[1] - spot[0], default=(start, start))
+
+    def last_heard(self, phone: str, tone: str, start: float, end: float) -> float:
+        """When its tone was heard last, to 50 ms; start: not at all."""
+        levels = tone_levels(self._heard[phone].during(start, end), TONES[tone], segment=0.05)
+        there = np.flatnonzero(levels > -40)
+        return start + 0.05 * float(there[-1] + 1) if len(there) else start
+
     # The table
 
     def row(self, name: str) -> str:

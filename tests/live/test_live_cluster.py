@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
 from bed_audio import tone_levels
 from bed_cluster import Cluster, Namespaces, cluster
 from bed_phones import wait_for
+from bed_server import SIP_PORT
+
+from bench.across import MEDIAN, between, calm
+from bench.stalls import StallMonitor
 
 TONES = {"ann": 433.0, "bob": 1013.0}
 HOSTS = {"a": 433.0, "b": 613.0, "c": 1013.0, "d": 1409.0}
@@ -61,20 +66,15 @@ def speak_and_listen(nodes: Cluster, seconds: float) -> None:
 
 
 @pytest.mark.long
-def test_a_frame_leaves_the_other_node_soon_after_the_first_one(tmp_path: Path) -> None:
-    """At most 40 ms later, the median of some conferences, whose speakers begin at any time between two ticks."""
+def test_a_frame_leaves_the_other_node_soon_after_the_first_one(stalls: StallMonitor, tmp_path: Path) -> None:
+    """At most 40 ms later, the median; both are heard by one process, and the kernel notes when packets come."""
     with cluster(tmp_path, "ab") as nodes:
-        ears = [
-            [nodes.call(f"{node}{number}", node, f"400{number}", seconds=12) for node in "ab"] for number in range(3)
-        ]
-        for node in nodes.nodes.values():
-            wait_for(lambda node=node: all(len(node.members(f"300{n}")) == 1 for n in range(3)), 10, "all listen")
-        for number in range(3):
-            nodes.call(f"speaker{number}", "a", f"300{number}", seconds=2, tone=433.0)
-        for phone in nodes.phones.values():
-            phone.wait()
-        later = [there.began() - here.began() for here, there in ears]
-    assert float(np.median(later)) <= 0.040, later
+        here, there = ((node.address, SIP_PORT) for node in nodes.nodes.values())
+        later = calm(between(here, there, conferences=3, seconds=4.0), stalls.sure())
+    assert len(later) > 10
+    print(f"{1000 * median(later):.1f} ms, {1000 * min(later):.1f} to {1000 * max(later):.1f}")
+    assert median(later) <= MEDIAN
+    assert min(later) > 0
 
 
 @pytest.mark.long

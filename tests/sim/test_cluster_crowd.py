@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from nodes_world import NodesWorld
 
 from xconf.cluster.nodes import SOONEST
 from xconf.cluster.router import Caller, Router
-from xconf.cluster.status import Load, Part
+from xconf.cluster.status import Load, Part, Takes
+from xconf.media.clock import JUDGED, PERIOD
 
 NODES = tuple("abcdefgh")
 
@@ -19,13 +20,15 @@ NODES = tuple("abcdefgh")
 @dataclass
 class Crowd:
     """world: nodes that tell of themselves once a second. refused: callers whom nobody took; prompt: they also tell what has
-    changed, 0.1 s after each other, as real nodes do.
+    changed, 0.1 s after each other, as real nodes do. strength: calls beyond which a node's ticks run late, a second after which
+    it is overloaded.
     """
 
     world: NodesWorld
     prompt: bool = False
     refused: int = 0
     sent: int = 0
+    strength: dict[str, int] = field(default_factory=dict)
     most: int = 0  # of calls on a node, in shares of a thousandth of what it takes
 
     def __post_init__(self) -> None:
@@ -33,6 +36,7 @@ class Crowd:
         self.where: dict[str, Counter[str]] = {}
         self._flying: list[tuple[float, int, str, Caller]] = []
         self._number = 0
+        self._late: dict[str, float] = {}  # since when ticks are
 
     def arrive(self, count: int, seconds: float, at: tuple[str, ...] = NODES, speaks: bool = False) -> None:
         """They call the nodes `at` in turns, evenly spread over that time."""
@@ -53,6 +57,9 @@ class Crowd:
             self.world.run(at - self.world.now)
             self._take(node, caller)
         self.world.run(now - self.world.now)
+        for name, since in self._late.items():
+            if now - since > JUDGED * PERIOD:
+                self.world.stations[name].load = replace(self.world.stations[name].load, takes=Takes(0))
 
     def _invite(self, node: str, caller: Caller) -> None:
         station = self.world.stations[node]
@@ -71,10 +78,12 @@ class Crowd:
         """It has come to stay; a node that has no room refuses it, and does not send it on."""
         station = self.world.stations[node]
         load = station.load
-        if load.draining or load.calls >= load.most_calls:
+        if load.draining or not load.takes or load.calls >= load.most_calls:
             self.refused += 1
             return
         station.load = replace(load, calls=load.calls + 1, cpu=100 * (load.calls + 1) / load.most_calls)
+        if load.calls >= self.strength.get(node, load.most_calls):
+            self._late.setdefault(node, self.world.now)
         before = station.parts.get(caller.conference, Part(caller.conference, 0, 0))
         speakers = before.speakers + caller.speaks
         station.parts[caller.conference] = replace(before, members=before.members + 1, speakers=speakers)
@@ -152,6 +161,31 @@ def test_a_node_that_is_drained_gets_no_more_and_its_callers_go_elsewhere(crowd:
     crowd.world.run(1.1)
     crowd.arrive(4000, 4)
     assert crowd.refused == 0 and station.load.calls == before
+
+
+def test_an_overloaded_node_gets_no_more_though_all_call_it(crowd: Crowd) -> None:
+    crowd.arrive(800, 1)
+    station = crowd.world.stations["c"]
+    before = station.load.calls
+    station.load = replace(station.load, takes=Takes(0))
+    crowd.world.run(1.1)
+    crowd.arrive(4000, 4, ("c",))
+    crowd.arrive(200, 1, speaks=True)
+    assert crowd.refused == 0 and station.load.calls == before
+
+
+@pytest.mark.parametrize("doors", [NODES, ("a", "c")])
+def test_of_thousands_a_machine_that_is_weaker_than_thought_gets_what_comes_until_it_is_known(
+    crowd: Crowd, doors: tuple[str, ...]
+) -> None:
+    """Two of eight nodes have time for 200 calls, not for 1000; 800 calls a second come."""
+    crowd.prompt = True
+    crowd.strength = {"c": 200, "f": 200}
+    crowd.arrive(4800, 6, doors)
+    print(crowd.calls, crowd.refused)
+    weak = [crowd.world.stations[name].load.calls for name in crowd.strength]
+    assert max(weak) <= 200 + 2 * 1.8 * 100, "those that come to one of eight in 1.8 s, and as many again by chance"
+    assert crowd.refused <= 48  # 1 %: who was on his way when it said so
 
 
 def test_speakers_of_five_conferences_who_come_to_all_nodes_at_once_are_on_one_node_each(crowd: Crowd) -> None:

@@ -97,6 +97,20 @@ def test_missed_ticks_advance_the_time_line(room: Room) -> None:
     assert ((after[2] - before[2]) & 0xFFFF, (after[3] - before[3]) & 0xFFFFFFFF) == (5, 5 * 160)
 
 
+def test_ticks_that_happen_right_after_one_another_lose_nothing_of_what_was_said_meanwhile(room: Room) -> None:
+    a, b = room.phone(), room.phone(speaker=False)
+    room.talk({a: 400.0}, 20)
+    for tick in range(room.ticks, room.ticks + 3):
+        a.speak((8000 * np.sin(2 * np.pi * 400 * (tick * 160 + np.arange(160)) / 8000)).astype(np.int16))
+    room.quiet(3)
+    room.talk({a: 400.0}, 20)
+    heard = b.heard(35)
+    assert level(heard, 400) == pytest.approx(8000, rel=0.02)
+    assert np.abs(heard.reshape(-1, 20).astype(int)).max(axis=1).min() > 7000
+    sequences = [struct.unpack_from("!H", packet, 2)[0] for packet in b.packets]
+    assert {(y - x) & 0xFFFF for x, y in pairwise(sequences)} == {1}
+
+
 def test_the_sum_saturates_and_does_not_wrap(room: Room) -> None:
     speakers = [room.phone() for _ in range(4)]
     listener = room.phone(speaker=False)

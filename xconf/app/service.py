@@ -305,6 +305,7 @@ class Server(MultiService):
             **{f"sounds.{name}": count for name, count in self.configuration.sounds.counters.items()},
             "media.truncated": engine.ports.truncated,
             "media.unsent": engine.ports.unsent,
+            "media.ticks_made_up": self.media.clock.made_up,
             **{f"tunnel.{name}": count for name, count in (self.tunnel.counters() if self.tunnel else {}).items()},
             **{f"nodes.{name}": count for name, count in (self.nodes.counters() if self.nodes else {}).items()},
             **{f"history.{name}": count for name, count in (self.history.counters() if self.history else {}).items()},

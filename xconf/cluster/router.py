@@ -170,7 +170,7 @@ def _not_here(caller: Caller, own: Candidate) -> str:
         return "draining"
     if not own.has_room:
         return "full"
-    return "late" if own.takes(caller) else "takes"
+    return "takes" if own.load.takes and not own.takes(caller) else "late"
 
 
 def preferred(candidates: list[Candidate], good: Callable[[Candidate], bool]) -> list[Candidate]:
