@@ -111,3 +111,7 @@ class FakeUDPPort:
 
     def setsockopt(self, *option: object) -> None:
         """Nothing to set."""
+
+    def fileno(self) -> int:
+        """It is no file."""
+        return -1

@@ -102,7 +102,9 @@ class Pair:
         self.run(0.5)
         for node in (self.b, self.a):
             node.stop()
-            node.office.close()
+            node.office.lines.clear()  # each has those of both, and of calls that were sent on
+        self.b.office.close()
+        self.a.office.close()
 
 
 @pytest.fixture

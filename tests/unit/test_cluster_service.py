@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 
 import pytest
 from cluster_world import SECRET, NoCodecs
 from twisted.internet import task
 
 from xconf.cluster.frame import Kind
+from xconf.cluster.ports import Arrivals
 from xconf.cluster.service import LOG_EVERY, TunnelService, Ways
 from xconf.cluster.tunnel import Tunnel
 
@@ -23,6 +25,9 @@ class Port:
         self.sent: list[tuple[bytes, tuple[str, int]]] = []
         self.unreachable: set[tuple[str, int]] = set()
         self.stopped = False
+        self.waiting: list[tuple[bytes, tuple[str, int]]] | None = (
+            None  # what nobody has looked for yet; None: he looks at once
+        )
         protocol.transport = self  # type: ignore[attr-defined]
 
     def getHandle(self) -> socket.socket:
@@ -32,8 +37,16 @@ class Port:
         if address in self.unreachable:
             raise OSError("no route")
         self.sent.append((datagram, address))
-        if address in self.network.ports:
-            self.network.ports[address].protocol.datagramReceived(datagram, self.address)  # type: ignore[attr-defined]
+        other = self.network.ports.get(address)
+        if other is not None and other.waiting is not None:
+            other.waiting.append((datagram, self.address))
+        elif other is not None:
+            other.protocol.datagramReceived(datagram, self.address)  # type: ignore[attr-defined]
+
+    def doRead(self) -> None:
+        waiting, self.waiting = self.waiting or [], None
+        for datagram, address in waiting:
+            self.protocol.datagramReceived(datagram, address)  # type: ignore[attr-defined]
 
     def stopListening(self) -> None:
         self.stopped = True
@@ -74,6 +87,39 @@ def test_messages_come_to_who_subscribed_and_nodes_are_announced(network: Networ
     network.pump([0.1] * 20)
     a.send(Kind.STATUS, b"4 members")
     assert heard == [("a", 1), ("a", b"4 members")]
+
+
+def test_what_waits_is_taken_in_before_a_tick_and_nothing_is_when_it_has_stopped(network: Network) -> None:
+    a, b = service(network, "a", A, B), service(network, "b", B, A)
+    network.pump([0.1] * 20)
+    heard: list[bytes] = []
+    b.subscribe(Kind.STATUS, lambda node, body: heard.append(body))
+    port = network.ports[B]
+    port.waiting = []
+    a.send(Kind.STATUS, b"x")
+    assert not heard
+    b.read()
+    assert heard == [b"x"]
+    b.stopService()
+    port.waiting = [(b"junk", A)]
+    b.read()
+    assert port.waiting
+
+
+def test_when_a_datagram_came_is_known_however_long_it_waited() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as there,
+    ):
+        here.bind(("127.0.0.1", 0))
+        arrivals = Arrivals(here)
+        before = time.time()
+        there.sendto(b"x", here.getsockname())
+        after = time.time()
+        here.recv(10)
+        assert before - 0.001 <= arrivals.last(after + 0.5) <= after + 0.001
+        assert arrivals.last(before - 1) == before - 1, "of a clock that was set"
+        assert arrivals.last(after + 100) == after + 100
 
 
 def test_one_subscriber_that_fails_does_not_keep_others_from_hearing(

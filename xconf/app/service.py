@@ -124,6 +124,7 @@ class Server(MultiService):
         self.tunnel = make_tunnel(reactor, settings)
         if self.tunnel is not None:
             self.conferences.link_by(self.tunnel.conferences.open)
+            self.media.before = self.tunnel.read
         self.nodes = make_nodes(reactor, configuration, self.tunnel, self.conferences, self.busy)
         self.calls.forwarding = make_forwarding(settings, self.sip)
         self.calls.placement = make_placement(self.nodes, self.conferences, self.calls)

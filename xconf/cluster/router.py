@@ -168,9 +168,11 @@ def _not_here(caller: Caller, own: Candidate) -> str:
     """Why this node is none of those that may take the call."""
     if own.load.draining:
         return "draining"
+    if not own.load.takes:
+        return "late"
     if not own.has_room:
         return "full"
-    return "takes" if own.load.takes and not own.takes(caller) else "late"
+    return "late" if own.takes(caller) else "takes"
 
 
 def preferred(candidates: list[Candidate], good: Callable[[Candidate], bool]) -> list[Candidate]:

@@ -18,6 +18,7 @@ from twisted.internet.task import LoopingCall
 from xconf.cluster.conferences import Codecs, Conferences
 from xconf.cluster.frame import Kind
 from xconf.cluster.peers import Address
+from xconf.cluster.ports import Arrivals
 from xconf.cluster.tunnel import HELLO_EVERY, Appeared, Effect, Received, Send, Tunnel, epoch_at
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,7 @@ BUFFER = 4 << 20  # octets that the kernel is to hold while we are busy
 AT_ONCE = (
     1 << 16
 )  # octets that are read in one turn of the reactor: what is forged at any rate leaves time for the tick
+AT_A_TICK = 1 << 14  # the same, where the tick waits for it
 LOG_EVERY = 60  # greetings between two lines about what was dropped
 
 Message = Callable[[str, bytes], None]
@@ -66,6 +68,7 @@ class TunnelService(Service):
         self._subscribers: dict[Kind, list[Message]] = {}
         self._protocol = _Protocol(self)
         self._port: Any = None
+        self._arrivals: Arrivals | None = None
         self._greeting = LoopingCall(self._greet)
         self._greeting.clock = reactor
         self._prompt: Any = None
@@ -109,7 +112,9 @@ class TunnelService(Service):
         else:
             self._port = self._reactor.listenUDP(number, self._protocol, interface=host)
         self._port.maxThroughput = AT_ONCE
-        self._port.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        handle = self._port.getHandle()
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        self._arrivals = Arrivals(handle)
         if group:
             self._port.setTTL(self.ways.ttl)
             self._port.setOutgoingInterface(host)
@@ -122,9 +127,8 @@ class TunnelService(Service):
             self._greeting.stop()
         if self._prompt is not None and self._prompt.active():
             self._prompt.cancel()
-        if self._port is not None:
-            return self._port.stopListening()
-        return None
+        port, self._port = self._port, None
+        return port.stopListening() if port is not None else None
 
     def _not_joined(self, failure: Any) -> None:
         log.error(
@@ -132,6 +136,13 @@ class TunnelService(Service):
         )
 
     # What comes and goes
+
+    def read(self) -> None:
+        """What has come until now. A tick that is late, for this process had no time, finds the frames that it plays."""
+        if self._port is not None:
+            self._port.maxThroughput = AT_A_TICK
+            self._port.doRead()
+            self._port.maxThroughput = AT_ONCE
 
     def datagram(self, datagram: bytes, source: Address) -> None:
         """One came."""
@@ -182,7 +193,8 @@ class TunnelService(Service):
 
     def _received(self, effect: Received) -> None:
         if effect.kind == Kind.SOUND:
-            self.conferences.sound(effect.node, effect.body, self._reactor.seconds())
+            now = self._reactor.seconds()
+            self.conferences.sound(effect.node, effect.body, self._arrivals.last(now) if self._arrivals else now)
             return
         for message in self._subscribers.get(effect.kind, ()):
             with _guarded(effect.kind.name):

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -20,12 +21,16 @@ NICE = -10
 
 
 class MediaService(Service):
-    """Starts and stops the tick of an engine; `lateness` and `missed` of its clock tell how it fares."""
+    """Starts and stops the tick of an engine; `lateness` and `missed` of its clock tell how it fares.
+
+    before: is called before each tick, for what is to be there when it happens.
+    """
 
     name = "media"
 
     def __init__(self, reactor: Any, engine: Engine) -> None:
         self.engine = engine
+        self.before: Callable[[], None] = lambda: None
         self.clock = TickClock(reactor, self._tick)
 
     def startService(self) -> None:
@@ -49,6 +54,10 @@ class MediaService(Service):
         self.engine.close()
 
     def _tick(self, missed: int) -> None:
+        try:
+            self.before()
+        except Exception:
+            log.exception("what was to be there for the tick is not")
         try:
             self.engine.tick(missed, time.time())
         finally:
