@@ -62,7 +62,7 @@ def _cost(cost: Costs, nodes: int, listeners: int, mode: str) -> Row:
     shapes = [Shape(nodes, listeners, mode, speaking, LEAVES if nodes > LEAVES else 0) for speaking in SPEAKING]
     hears = [model.node(cost, shape, speaks=False) for shape in shapes if shape.speaking < nodes]
     says = [model.node(cost, shape, speaks=True) for shape in shapes]
-    besides = hears[0].cpu - shapes[0].each * cost.listener
+    besides = hears[0].cpu - cost.node - shapes[0].each * cost.listener
     relays = 1 + LEAVES if shapes[0].leaves else 1
     told = [
         f"by the costs measured above; {besides:.1%} for other nodes, with one that speaks",
@@ -92,6 +92,8 @@ def _plot(cost: Costs) -> Plot:
     curves = {}
     for mode in MODES:
         shapes = [Shape(nodes, 0, mode, min(5, nodes)) for nodes in (2, 8, 20, 50, 100, 150, 200, 256)]
-        curves[mode] = [(float(shape.nodes), 100 * model.node(cost, shape, speaks=True).cpu) for shape in shapes]
+        curves[mode] = [
+            (float(shape.nodes), 100 * (model.node(cost, shape, speaks=True).cpu - cost.node)) for shape in shapes
+        ]
     title = "CPU for other nodes, of a node on which somebody speaks, as on 4 others"
     return Plot("cluster", title, "nodes", "% of a core", curves)

@@ -13,12 +13,14 @@ OWN_NEWS = 2  # datagrams a second that each node sends besides: its greeting an
 
 @dataclass(slots=True, frozen=True)
 class Costs:
-    """CPU seconds. listener: of one, a second; speakers: of 50 instead of one on the same node, a second.
+    """CPU seconds. node: of one that somebody listens on, whatever it hears, a second; listener: of each of them, a second;
+    speakers: of 50 instead of one on the same node, a second.
 
     say, hear: of a frame of sound, sealed, and of another node's, opened and mixed; status, tell: of another node's status, and of
     one's own; write: of one more datagram to the system; relay, clone: of a datagram that comes to a relay, and of each that goes.
     """
 
+    node: float
     listener: float
     speakers: float
     say: float
@@ -32,7 +34,10 @@ class Costs:
 
 _NUMBER = r"([\d.,]+)"
 _PLACES = {
-    "listener": ("fanout", "listeners per core, kernel filter on", "value", _NUMBER),
+    "many": ("fanout", "listeners per core, kernel filter on", "what", f"{_NUMBER} listeners that send"),
+    "per_core": ("fanout", "listeners per core, kernel filter on", "value", _NUMBER),
+    "few": ("elsewhere", "CPU of a node", "what", f"with {_NUMBER} listeners"),
+    "for_few": ("elsewhere", "CPU of a node", "note", f"{_NUMBER}% of a core with 1"),
     "speakers": ("fanout", "50 speakers all speaking", "value", f"{_NUMBER}%"),
     "say": ("tunnel", "tunnel: a conference at 8000 Hz, pcm, 8 other", "note", f"{_NUMBER} us a tick to send"),
     "hear": ("tunnel", "tunnel: a conference at 8000 Hz, pcm, 8 other", "note", f"{_NUMBER} to take in each"),
@@ -42,17 +47,22 @@ _PLACES = {
     "relay": ("relay", "relay:", "note", f"{_NUMBER} us a datagram"),
     "clone": ("relay", "relay:", "note", f"{_NUMBER} for each tunnel"),
 }
-"""Of each: the benchmark, how its row begins, and where in it the number is. A node writes a datagram just as a relay does."""
+"""Of each: the benchmark, how its row begins, and where in it the number is. A node writes a datagram just as a relay does.
+
+per_core: of `many` listeners on a node; for_few: percent of a core for `few` of them."""
 
 
 def costs(book: Book) -> Costs:
     """Raises SystemExit, with what to measure first."""
     found = {name: _number(book, *place) for name, place in _PLACES.items()}
-    found["listener"] = 1 / found["listener"]
-    found["speakers"] /= 100
     for name in ("say", "hear", "write", "status", "tell", "relay", "clone"):
         found[name] /= 1e6
-    return Costs(**found)
+    many, per_core, few, for_few = (found.pop(name) for name in ("many", "per_core", "few", "for_few"))
+    # What all of them cost and what few of them cost, on a node that hears one other: a line through both.
+    for_few = for_few / 100 - FRAMES * found["hear"]
+    listener = (many / per_core - for_few) / (many - few)
+    found["speakers"] /= 100
+    return Costs(node=max(0.0, for_few - few * listener), listener=listener, **found)
 
 
 def _number(book: Book, benchmark: str, begins: str, cell: str, pattern: str) -> float:
@@ -98,7 +108,7 @@ def node(cost: Costs, shape: Shape, *, speaks: bool, many: bool = False, news: f
     """A node with its listeners. many: 50 speakers are on it, else one; news: statuses a second that each node sends."""
     others, elsewhere = shape.nodes - 1, shape.speaking - speaks
     own = 1 + news  # a greeting, and statuses
-    cpu = shape.each * cost.listener + many * cost.speakers
+    cpu = cost.node + shape.each * cost.listener + many * cost.speakers
     cpu += own * (cost.tell + shape.ways * cost.write) + own * others * cost.status
     cpu += FRAMES * (speaks * (cost.say + shape.ways * cost.write) + elsewhere * cost.hear)
     return Load(cpu, shape.ways * (own + FRAMES * speaks), own * others + FRAMES * elsewhere)

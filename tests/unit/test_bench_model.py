@@ -9,7 +9,7 @@ from bench.model import Costs, Shape
 from bench.page import Book, Measured
 from bench.table import Figures, Row
 
-COSTS = Costs(1e-4, 0.01, 30e-6, 25e-6, 4e-6, 20e-6, 160e-6, 13e-6, 3e-6)
+COSTS = Costs(0.04, 1e-4, 0.01, 30e-6, 25e-6, 4e-6, 20e-6, 160e-6, 13e-6, 3e-6)
 
 
 def kept(*rows: Row) -> Measured:
@@ -20,8 +20,11 @@ def test_costs_are_read_from_what_was_measured() -> None:
     book = Book(
         {
             "fanout": kept(
-                Row("listeners per core, kernel filter on; 1 speaker", "at least 10,000", "12,500"),
+                Row("listeners per core, kernel filter on; 1 speaker, 5000 listeners that send", "", "12,500"),
                 Row("50 speakers all speaking + 5000 listeners", "at most 5%", "1.5% of a core"),
+            ),
+            "elsewhere": kept(
+                Row("CPU of a node with 400 listeners, 50", "", "1 times", None, "median of 3, 7.0% of a core with 1")
             ),
             "tunnel": kept(
                 Row(
@@ -40,7 +43,9 @@ def test_costs_are_read_from_what_was_measured() -> None:
         }
     )
     found = model.costs(book)
-    assert (found.listener, found.speakers) == (pytest.approx(8e-5), pytest.approx(0.015))
+    assert found.node + 5000 * found.listener == pytest.approx(0.4), "12,500 a core"
+    assert found.node + 400 * found.listener == pytest.approx(0.07 - 50 * 25e-6)
+    assert found.speakers == pytest.approx(0.015)
     assert (found.say, found.hear, found.write) == pytest.approx((31e-6, 25e-6, 3.4e-6))
     assert (found.status, found.tell, found.relay, found.clone) == pytest.approx((19.5e-6, 163e-6, 13.3e-6, 3.4e-6))
     del book.kept["relay"]
@@ -60,7 +65,7 @@ def test_a_listening_node_pays_for_nodes_that_speak_and_not_for_those_who_do() -
     shape, more = Shape(50, 200_000, "multicast", 1), Shape(50, 200_000, "multicast", 5)
     one = model.node(COSTS, shape, speaks=False).cpu
     assert model.node(COSTS, more, speaks=False).cpu - one == pytest.approx(4 * 50 * COSTS.hear)
-    assert one > 4000 * COSTS.listener
+    assert one > COSTS.node + 4000 * COSTS.listener
 
 
 def test_a_relay_clones_to_its_nodes_and_upwards_what_came_from_below() -> None:
