@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from bench import (
     across,
     callcost,
+    choosing,
     cluster,
     codecs,
     conferences,
@@ -53,6 +54,7 @@ FIGURES: dict[str, Callable[[bool], Figures]] = {
     "across": across.measure,
     "tunnel": tunnel.measure,
     "statuses": statuses.measure,
+    "choosing": choosing.measure,
     "relay": relay.measure,
     "elsewhere": elsewhere.measure,
     "nodes": nodes.measure,

@@ -14,7 +14,7 @@ from bench.table import Figures, Row
 
 CORE = 0.75  # of a core, that a node uses at most
 BESIDES = 0.05  # of a core, for other nodes, where one speaks
-SPREAD = 1.15  # of the calls of the fullest node, over the mean: nodes choose at the same time
+SPREAD = 1.1  # of the calls of the fullest node, over the mean: nodes choose at the same time
 SIZES = ((20, 100_000), (50, 200_000), (256, 200_000))
 SPEAKING = (1, 5, 20)
 LEAVES = 16

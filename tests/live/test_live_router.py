@@ -11,15 +11,17 @@ from bed_cluster import cluster
 from bed_crew import Phones
 from bed_phones import wait_for
 
-from xconf.cluster.router import draw
+from xconf.cluster.urn import Urn
 
 HERTZ = 433.0
 
 
 def first_to_speak_on(node: str) -> str:
     """The number of a conference whose first speaker is taken by that one of nodes a and b."""
-    numbers = (str(number) for number in range(3000, 3100))
-    return next(number for number in numbers if node == max("ab", key=lambda name: draw(number, name, 10_000)))
+    urn = Urn()
+    for name in "ab":
+        urn.put(name, 1)
+    return next(number for number in map(str, range(3000, 3100)) if urn.draw(number) == node)
 
 
 def test_a_telephone_follows_to_the_node_of_the_speakers_and_on_when_that_is_drained(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xconf.cluster.ledger import ARRIVES, KEPT, Ledger
-from xconf.cluster.nodes import NodeTable
-from xconf.cluster.router import Caller, Choice, Router, draw
+from xconf.cluster.nodes import Node, NodeTable
+from xconf.cluster.router import Caller, Choice, Router
 from xconf.cluster.status import Load, Part, Reporter, Takes
 
 NOW = 1000.0
@@ -182,9 +182,104 @@ def test_who_listens_is_sent_to_nodes_as_these_have_room() -> None:
     assert where["c"] == pytest.approx(400, abs=40) and where["a"] == 0
 
 
-def test_the_numbers_that_are_drawn_are_the_same_on_any_machine() -> None:
-    assert draw("3000", "a", 1.0) == pytest.approx(-0.40385, abs=1e-4)
-    assert draw("3000", "a", 10.0) == pytest.approx(draw("3000", "a", 1.0) / 10)
+class Watched(NodeTable):
+    """Counts how often somebody looks at a node."""
+
+    looked = 0
+
+    def get(self, name: str) -> Node | None:
+        self.looked += 1
+        return super().get(name)
+
+    def here(self) -> list[Node]:
+        raise AssertionError("looks at all")
+
+
+class Many:
+    """A node among so many others of which it knows."""
+
+    def __init__(self, others: int, calls: int = 50, most: int = 100) -> None:
+        self.table = Watched()
+        self.router = Router("a", self.table)
+        self.reporters = {f"n{number}": Reporter() for number in range(others)}
+        for name in self.reporters:
+            self.table.appeared(name, 1, NOW)
+            self.told(name, load(calls, most_calls=most))
+        self.router.choose(listener(), load(), 0, NOW)  # all are new to it
+        self.table.looked = 0
+
+    def told(self, name: str, load: Load, speakers: int = 0) -> None:
+        (body,) = self.reporters[name].complete(load, [Part("3000", 10, speakers)])
+        self.table.received(name, body, NOW)
+
+    def ask(self, caller: Caller, calls: int, speakers: int = 0) -> str:
+        choice = self.router.choose(caller, load(calls), speakers, NOW)
+        return choice.node if choice else ""
+
+
+@pytest.mark.parametrize("others", [7, 255])
+@pytest.mark.parametrize(
+    ("calls", "speaks", "elsewhere"), [(0, False, False), (90, False, True), (100, False, True), (10, True, True)]
+)
+def test_however_many_nodes_there_are_few_are_looked_at_for_a_call(
+    others: int, calls: int, speaks: bool, elsewhere: bool
+) -> None:
+    """Kept here; sent where there is more room; sent because this node is full; sent to the conference's speakers."""
+    many = Many(others, most=100_000)
+    for name in list(many.reporters)[:3]:
+        many.told(name, load(50, most_calls=100_000), speakers=2)
+    many.ask(listener(), calls)
+    many.table.looked = 0
+    for number in range(100):
+        node = many.ask(Caller("3000", speaks, f"{number}@phone"), calls)
+        assert (node != "a") == elsewhere
+    assert many.table.looked <= 100 * 4, "three that are drawn, and the one that the last call was sent to"
+
+
+def test_what_a_node_tells_is_looked_at_once() -> None:
+    many = Many(255)
+    for _ in range(10):
+        for name in many.reporters:
+            many.told(name, load(40))
+    many.ask(listener(), 0)
+    assert many.table.looked <= 255 + 3
+    many.ask(listener(), 0)
+    assert many.table.looked <= 255 + 6
+
+
+def test_nodes_that_are_silent_are_looked_at_once_more() -> None:
+    many = Many(255)
+    later = NOW + 2.0
+    choices = [many.router.choose(listener(f"{number}@x"), load(90), 0, later) for number in range(500)]
+    assert {choice.node for choice in choices if choice} == {"a"}
+    assert many.table.looked <= 255 + 500 * 3
+
+
+def test_full_nodes_are_not_looked_at_again_and_again() -> None:
+    many = Many(255, calls=100)
+    many.table.looked = 0
+    assert {many.ask(listener(f"{number}@phone"), 100) for number in range(50)} == {""}
+    assert {many.ask(speaker(f"{number}@phone"), 100) for number in range(50)} == {""}
+    assert many.table.looked == 0
+
+
+def test_a_node_that_did_not_take_a_call_takes_the_next_one() -> None:
+    view = View("a", {"a": load(90), "b": load(10), "c": load(20)})
+    first = view.router.choose(listener(), view.load, 0, NOW, without={"b", "c", "elsewhere"})
+    assert first is not None and first.node == "a"
+    assert {view.chosen(listener(f"{number}@phone")) for number in range(20)} == {"b", "c"}
+
+
+def test_a_node_that_is_gone_is_forgotten_and_comes_back() -> None:
+    view = View("a", {"a": load(90), "b": load(10), "c": load(80)})
+    assert view.chosen(listener()) == "b"
+    for body in view.reporters["b"].complete(load(), [], leaving=True):
+        view.table.received("b", body, NOW)
+    assert {view.chosen(listener(f"{number}@phone")) for number in range(4)} == {"c"}
+    view.table.appeared("b", 2, NOW)
+    view.reporters["b"] = Reporter()
+    view.told("b", load(0))
+    assert "b" in {view.chosen(listener(f"{number}@phone")) for number in range(20)}
 
 
 LOADS = st.builds(

@@ -8,7 +8,7 @@ back within one run (epoch) is the same node; of a name there is one node, the t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from xconf.cluster.status import About, Load, Part, State, Status, StatusError, parse
@@ -87,12 +87,16 @@ class Node:
 
 
 class NodeTable:
-    """All other nodes. dropped: what was not understood, by reason."""
+    """All other nodes. dropped: what was not understood, by reason; moved: nodes that have told something, came, or went; who
+    looks at those takes them out.
+    """
 
     def __init__(self) -> None:
         self.dropped: Counter[str] = Counter()
+        self.moved: set[str] = set()
         self._nodes: dict[str, Node] = {}
         self._by_conference: dict[str, dict[str, Part]] = {}
+        self._speaking: dict[str, dict[str, int]] = {}  # conference: nodes on which somebody speaks, and how many do
         self._doubts: dict[str, float] = {}  # conference: until when an administrator may come back
 
     def __iter__(self) -> Iterator[Node]:
@@ -112,6 +116,10 @@ class NodeTable:
         """What nodes that are there have of a conference."""
         parts = self._by_conference.get(conference, {})
         return [(self._nodes[name], part) for name, part in parts.items()]
+
+    def speaking(self, conference: str) -> Mapping[str, int]:
+        """The nodes on which somebody speaks there, and how many do."""
+        return self._speaking.get(conference, {})
 
     def members(self, conference: str) -> int:
         """On all nodes that are there."""
@@ -142,6 +150,7 @@ class NodeTable:
             return []
         losses = node.losses if node else 0
         self._nodes[name] = Node(name, epoch, now, now, now, losses=losses)
+        self.moved.add(name)
         return [*effects, Came(name, node is not None)]
 
     def heard(self, name: str, at: float) -> None:
@@ -182,7 +191,7 @@ class NodeTable:
                 self._doubt(node, now)
                 effects += self._gone(node, "silent", now)
             elif not node.here and now - node.since > REMEMBERED:
-                del self._nodes[node.name]
+                self._drop(node)
         over = {conference for conference, until in self._doubts.items() if until <= now}
         for conference in over:
             del self._doubts[conference]
@@ -204,6 +213,7 @@ class NodeTable:
         if node.here:
             return []
         node.state, node.since = "here", now
+        self.moved.add(node.name)
         return [Came(node.name, True)]
 
     def _gone(self, node: Node, how: str, now: float) -> list[Effect]:
@@ -211,6 +221,7 @@ class NodeTable:
         if not node.here:
             return []
         node.state, node.since = how, now
+        self.moved.add(node.name)
         changed = frozenset(node.parts)
         for conference in changed:
             self._forget(node, conference)
@@ -228,8 +239,13 @@ class NodeTable:
             return True
         gone = [node for node in self._nodes.values() if not node.here]
         if gone:
-            del self._nodes[min(gone, key=lambda node: node.since).name]
+            self._drop(min(gone, key=lambda node: node.since))
         return bool(gone)
+
+    def _drop(self, node: Node) -> None:
+        """It is not even shown any more."""
+        del self._nodes[node.name]
+        self.moved.discard(node.name)
 
     # Their conferences
 
@@ -237,6 +253,7 @@ class NodeTable:
         """The conferences of which the node has something else now."""
         if status.number > node.highest:
             node.highest, node.load, node.told_at = status.number, status.load, now
+            self.moved.add(node.name)
         changed = {part.name for part in status.parts if self._update(node, part, status.number)}
         if About.COMPLETE in status.about:
             changed |= self._complete(node, status)
@@ -254,6 +271,7 @@ class NodeTable:
             return self._forget(node, part.name)
         before, node.parts[part.name] = node.parts.get(part.name), part
         self._by_conference.setdefault(part.name, {})[node.name] = part
+        self._count_speakers(node, part.name, part.speakers)
         if State.ADMIN in part.state:
             self._doubts.pop(part.name, None)
         return part != before
@@ -281,4 +299,13 @@ class NodeTable:
         del parts[node.name]
         if not parts:
             del self._by_conference[conference]
+        self._count_speakers(node, conference, 0)
         return True
+
+    def _count_speakers(self, node: Node, conference: str, speakers: int) -> None:
+        if speakers:
+            self._speaking.setdefault(conference, {})[node.name] = speakers
+            return
+        counts = self._speaking.get(conference, {})
+        if counts.pop(node.name, None) is not None and not counts:
+            del self._speaking[conference]
