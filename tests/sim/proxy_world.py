@@ -6,6 +6,7 @@ from typing import Any
 
 from sip_world import Network, Node, World
 
+from xconf.sip.flow import Flow
 from xconf.sip.proxy import Proxy
 from xconf.sip.session import Session
 from xconf.sip.settings import Settings
@@ -17,9 +18,13 @@ REFUSED = 486
 
 
 class Town:
-    """`ann` calls `door`, which forwards to `bob`; when that fails, to `targets[1]`, and so on; then it refuses."""
+    """`ann` calls `door`, which forwards to `bob`; when that fails, to `targets[1]`, and so on; then it refuses.
 
-    def __init__(self, network: Network | None = None, **settings: Any) -> None:
+    transport: by which it does.
+    """
+
+    def __init__(self, network: Network | None = None, transport: str = "udp", **settings: Any) -> None:
+        self.transport = transport
         self.world = World(network)
         chosen = Settings(**settings)
         self.ann, self.door, self.bob, self.cat = (
@@ -42,7 +47,16 @@ class Town:
             self.forward(session, others)
 
         uri = URI("sip", user=node.name, host=node.place[0], port=node.place[1])
-        self.proxy.forward(session, uri, self.door.flow(node.place), failed, self.world.now, self.headers)
+        self.proxy.forward(session, uri, self.way(node), failed, self.world.now, self.headers)
+
+    def way(self, node: Node) -> Flow:
+        """From the door."""
+        return Flow(self.transport, self.door.place, node.place)
+
+    def cut(self, node: Node) -> None:
+        """The door loses the connection to a node."""
+        self.door.ua.flow_failed(self.way(node), self.world.now)
+        self.door.flush()
 
     def call(self, **options: Any) -> Session:
         return self.ann.call(self.door, **options)

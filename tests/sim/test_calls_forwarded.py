@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 from calls_world import SIP, Office, Phone
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
 
 from xconf.app.cluster_settings import Forwarded
 from xconf.calls.forwarding import Forwarding
 from xconf.calls.inbound import Calls
 from xconf.calls.leaving import Away
+from xconf.calls.names import NamesError
+from xconf.calls.next_hops import FoundHops
 from xconf.calls.placed import HEADER, Placements
 from xconf.calls.placement import Elsewhere
 from xconf.cluster.seal import key_for
+from xconf.sip.location import Target, is_address
 from xconf.sip.message import Request, Response
 from xconf.sip.passage import Passage
 from xconf.sip.proxy import Proxy
@@ -41,6 +46,34 @@ class Chosen:
         return [name for name, _ in self.nodes]
 
 
+class Zone:
+    """Name servers. hosts: what they know; asked: names that they were asked for; slow: they answer when `answer` is called."""
+
+    def __init__(self) -> None:
+        self.hosts: dict[str, list[str]] = {}
+        self.asked: list[str] = []
+        self.slow = False
+        self._waiting: list[tuple[str, Deferred[list[Target]]]] = []
+
+    def locate(self, host: str, port: int | None, *_: Any, **__: Any) -> Deferred[list[Target]]:
+        found: Deferred[list[Target]] = Deferred()
+        if is_address(host):
+            return defer.succeed([("udp", (host, port or SIP))])
+        self.asked.append(host)
+        self._waiting.append((host, found))
+        if not self.slow:
+            self.answer()
+        return found
+
+    def answer(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for host, found in waiting:
+            if host in self.hosts:
+                found.callback([("udp", (address, SIP)) for address in self.hosts[host]])
+            else:
+                found.errback(NamesError(f"there is no server for {host} in the DNS"))
+
+
 class Pair:
     """Node a, which everybody calls, and node b; in this world a forwards all calls to b."""
 
@@ -48,10 +81,12 @@ class Pair:
         self.a = Office()
         self.b = Office(beside=self.a, address=OTHER)
         self.day = 1_700_000_000.0
+        self.zone: Any = Zone()
         for name, office in (("a", self.a), ("b", self.b)):
             placements = Placements(name, KEYS, lambda: self.day + self.a.now)
             proxy = Proxy(office.sip.user_agent, KEYS)
-            office.calls.forwarding = Forwarding(proxy, placements, office.sip.flow_to, self.listed)
+            hops = FoundHops(office.sip, self.zone)
+            office.calls.forwarding = Forwarding(proxy, placements, hops, self.listed, office.sip.seconds)
         self.listed_hosts: set[str] | None = None
         self.a.calls.placement = Chosen(("b", OTHER))
         self.b.rules.allow = lambda host: False
@@ -183,11 +218,82 @@ def test_of_three_nodes_the_second_takes_what_the_first_does_not(pair: Pair) -> 
     assert pair.a.logged("not taken by c: it says nothing")
 
 
-def test_a_node_without_an_address_is_not_forwarded_to(pair: Pair) -> None:
+# Nodes with a name
+
+
+@pytest.fixture
+def named(pair: Pair) -> Pair:
+    """Node b tells a name, which only the name servers know."""
     pair.a.calls.placement = Chosen(("b", "b.example.com"))
-    assert pair.up().is_up
-    assert len(pair.a.calls) == 1
-    assert pair.a.logged("cluster.router.sip of b has to have an address in place of b.example.com")
+    pair.zone.hosts["b.example.com"] = [OTHER]
+    return pair
+
+
+def test_a_node_is_found_by_its_name(named: Pair) -> None:
+    assert named.up().is_up
+    assert (len(named.a.calls), len(named.b.calls)) == (0, 1)
+
+
+def test_a_name_that_is_none_is_said_and_the_call_stays_here(named: Pair) -> None:
+    named.zone.hosts.clear()
+    assert named.up().is_up
+    assert (len(named.a.calls), len(named.b.calls)) == (1, 0)
+    assert named.a.logged("not taken by b: there is no server for b.example.com in the DNS")
+
+
+def test_of_several_addresses_the_next_is_tried(named: Pair) -> None:
+    named.zone.hosts["b.example.com"] = ["127.0.0.201", OTHER]
+    phone = named.a.phone("127.0.0.2")
+    phone.dial("3000")
+    named.run(5)
+    assert phone.is_up and len(named.b.calls) == 1
+    assert named.a.calls.counters["not_forwarded"] == 0
+
+
+def test_while_a_name_is_looked_up_nobody_waits_but_its_callers_and_they_ask_once(named: Pair) -> None:
+    named.zone.slow = True
+    phones = [named.a.phone(f"127.0.0.{number}") for number in (2, 3, 4)]
+    for phone in phones:
+        phone.dial("3000")
+    named.listed_hosts = {phone.address for phone in phones}
+    named.run(0.5)
+    named.a.calls.placement = None
+    other = named.a.phone("127.0.0.9")
+    other.dial("3000")
+    named.run(0.3)
+    assert other.is_up and not any(phone.is_up for phone in phones)
+    assert named.zone.asked == ["b.example.com"]
+    named.zone.answer()
+    named.run(0.3)
+    assert all(phone.is_up for phone in phones) and len(named.b.calls) == 3
+
+
+def test_name_servers_that_say_nothing_are_waited_for_no_longer_than_4_seconds(named: Pair) -> None:
+    named.zone.slow = True
+    phone = named.a.phone("127.0.0.2")
+    phone.dial("3000")
+    named.run(3.5)
+    assert not phone.is_up
+    named.run(1.0)
+    assert phone.is_up and len(named.a.calls) == 1
+    assert named.a.logged("not taken by b: the name servers say nothing of b.example.com")
+    named.zone.answer()
+    named.run(0.3)
+    assert len(named.b.calls) == 0
+
+
+def test_who_gives_up_while_a_name_is_looked_up_is_not_forwarded(named: Pair) -> None:
+    named.zone.slow = True
+    phone = named.a.phone("127.0.0.2")
+    phone.dial("3000")
+    named.run(0.5)
+    phone.hang_up()
+    named.run(0.5)
+    assert phone.ending is not None and phone.ending.cause.value == "cancelled"
+    named.zone.answer()
+    named.run(6)
+    assert len(named.a.calls) == len(named.b.calls) == 0
+    assert named.a.calls.counters["not_forwarded"] == 0
 
 
 def test_a_forwarded_call_is_not_sent_on_again(pair: Pair) -> None:

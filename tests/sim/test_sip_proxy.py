@@ -455,3 +455,86 @@ def test_a_thousand_forwarded_calls_leave_nothing() -> None:
     assert town.door.ua.sizes() == NOTHING
     assert circles == []
     assert kept() == before
+
+
+# A connection between the nodes that is lost
+
+
+def rings(town: Town) -> None:
+    town.bob.on[Invited] = lambda event: event.session.ring(now=town.world.now)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_connection_that_is_lost_while_it_rings_has_the_next_node_take_the_call_at_once(transport: str) -> None:
+    town = Town(transport=transport)
+    town.targets = [town.bob, town.cat]
+    rings(town)
+    town.call()
+    town.world.run(2)
+    assert town.ann.seen(Progress)
+    town.cut(town.bob)
+    town.world.run(0.2)
+    assert town.failures == [(2.0, 503)]
+    assert len(town.cat.seen(Confirmed)) == 1 and len(town.ann.seen(Answered)) == 1
+    assert town.bob.endings == [("cancelled", "remote")], "who lives on behind it is told"
+    town.world.run(40)
+    town.ann.seen(Answered)[0].session.hangup(town.world.now)
+    town.settle()
+    assert not town.door.ua._watched
+
+
+def test_a_connection_that_is_lost_before_a_word_has_come_is_the_same() -> None:
+    town = Town(Network(loses=drops("SIP/2.0")), transport="tcp")
+    town.targets = [town.bob, town.cat]
+    town.call()
+    town.world.run(1)
+    town.cut(town.bob)
+    town.world.run(0.2)
+    assert town.failures == [(1.0, 503)] and town.cat.seen(Invited)
+
+
+def test_with_no_other_node_the_caller_is_told_at_once() -> None:
+    town = Town(transport="tcp")
+    rings(town)
+    town.call()
+    town.world.run(2)
+    town.cut(town.bob)
+    town.world.run(0.2)
+    assert town.ann.endings == [("rejected", "remote")]
+    assert [message.status for message in town.world.sent("SIP/2.0 486") if isinstance(message, Response)]
+    town.settle()
+
+
+def test_who_has_cancelled_is_told_so_though_the_connection_is_lost() -> None:
+    town = Town(Network(loses=drops("SIP/2.0 487")), transport="tcp")
+    town.targets = [town.bob, town.cat]
+    rings(town)
+    session = town.call()
+    town.world.run(1)
+    session.hangup(town.world.now)
+    town.world.run(0.2)
+    town.world.network.loses = lambda message, to: False
+    town.cut(town.bob)
+    town.world.run(1)
+    assert town.ann.endings == [("cancelled", "local")] and not town.failures
+    town.settle()
+    assert not town.cat.seen(Invited)
+
+
+def test_a_connection_that_is_lost_while_a_call_is_up_ends_what_is_asked_at_that_moment_and_no_more() -> None:
+    town = Town(transport="tcp")
+    ours, theirs = town.connect()
+    town.cut(town.bob)
+    town.world.run(5)
+    assert not town.ann.endings and not town.bob.endings and not town.door.ua._watched
+    town.bob.on[Offered] = lambda event: None
+    ours.reinvite(OTHER_OFFER, town.world.now)
+    town.world.run(1)
+    town.cut(town.bob)
+    town.world.run(0.2)
+    assert [message.status for message in town.world.sent("SIP/2.0 503") if isinstance(message, Response)] == [503]
+    assert ours.up and not town.door.ua._watched
+    ours.hangup(town.world.now)
+    town.world.run(1)
+    assert town.bob.endings == [("bye", "remote")]
+    assert theirs.ended

@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from xconf.app.cluster_settings import Cluster
 from xconf.app.settings import Settings
 from xconf.calls.forwarding import Forwarding
+from xconf.calls.names import Names
+from xconf.calls.next_hops import FoundHops
 from xconf.calls.placed import Placements
 from xconf.cluster.seal import key_for
 from xconf.sip.proxy import Proxy
 from xconf.sip.transport import SIPService
 
 
-def make_forwarding(settings: Settings, sip: SIPService) -> Forwarding | None:
+def make_forwarding(settings: Settings, sip: SIPService, names: Names) -> Forwarding | None:
     """None where there is no router. Where nothing is forwarded, what other nodes forward is taken."""
     cluster = settings.cluster
     if not cluster.router.enable:
         return None
     proxy = Proxy(sip.user_agent, _keys(b"the way of forwarded calls", cluster.secrets))
     placements = Placements(settings.node.name, _keys(b"calls that are forwarded", cluster.secrets), time.time)
-    return Forwarding(proxy, placements, sip.flow_to, lambda host, trunk: listed(cluster, host, trunk))
+    hops = FoundHops(sip, names)
+    return Forwarding(proxy, placements, hops, lambda host, trunk: listed(cluster, host, trunk), sip.seconds)
 
 
 def adopt_secrets(forwarding: Forwarding | None, secrets: Sequence[bytes]) -> None:

@@ -67,9 +67,13 @@ def make_security(configuration: Configuration) -> Security:
     return Security(contexts, verification(configuration.settings.sip.tls))
 
 
-def make_trunks(reactor: Any, settings: Settings, sip: SIPService, changed: Callable[[TrunkState], None]) -> Trunks:
+def make_names(reactor: Any, settings: Settings) -> Names:
     servers = [(server.host, server.port or 53) for server in settings.sip.nameservers]
-    trunks = Trunks(sip, Names(reactor, system_resolver(servers), system_hosts), changed)
+    return Names(reactor, system_resolver(servers), system_hosts)
+
+
+def make_trunks(settings: Settings, sip: SIPService, names: Names, changed: Callable[[TrunkState], None]) -> Trunks:
+    trunks = Trunks(sip, names, changed)
     trunks.adopt(trunks_of(settings))
     return trunks
 

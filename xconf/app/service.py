@@ -34,6 +34,7 @@ from xconf.app.parts import (
     make_conferences,
     make_engine,
     make_history,
+    make_names,
     make_recordings,
     make_security,
     make_sip,
@@ -105,7 +106,8 @@ class Server(MultiService):
         log_events(self.conferences.events)
         self.security = make_security(configuration)
         self.sip = make_sip(reactor, settings, self._sip_event, self.security)
-        self.trunks = make_trunks(reactor, settings, self.sip, self._trunk_changed)
+        names = make_names(reactor, settings)
+        self.trunks = make_trunks(settings, self.sip, names, self._trunk_changed)
         self.calls = Calls(
             reactor,
             self.media.engine,
@@ -126,10 +128,11 @@ class Server(MultiService):
             self.conferences.link_by(self.tunnel.conferences.open)
             self.media.before = self.tunnel.read
         self.nodes = make_nodes(reactor, configuration, self.tunnel, self.conferences, self.busy)
-        self.calls.forwarding = make_forwarding(settings, self.sip)
+        self.calls.forwarding = make_forwarding(settings, self.sip, names)
         self.calls.placement = make_placement(self.nodes, self.conferences, self.calls)
         self.sip.user_agent.closed = lambda: self.calls.closed() is not None
         self.steer = steered(self.nodes, self.conferences)
+        self.conferences.steer = self.steer if self.nodes is not None else None
         self.recordings = make_recordings(reactor, configuration)
         if self.recordings is not None:
             self.conferences.recorder = self.recordings

@@ -11,7 +11,6 @@ from twisted.logger import Logger
 from xconf.calls.access import Route
 from xconf.calls.identity import caller_of
 from xconf.conference.settings import Settings
-from xconf.sip.errors import LocalProtocolError
 from xconf.sip.message import Request
 from xconf.sip.uri import URI
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-WHY_NOT = {408: "it says nothing", 503: "it has no room, or cannot be reached"}
 MARK = "xconf", "placed"  # parameter of the URI at which a call arrives that another node has sent
 
 
@@ -103,15 +101,9 @@ def send_on(calls: Calls, call: Arrival, route: Route, to: Elsewhere, without: f
         call.session.refuse(302, now=calls.seconds(), headers=[("Contact", f"<{to.address(call.number)}>")])
         return
 
-    def failed(status: int, now: float) -> None:
-        not_taken(WHY_NOT.get(status, str(status)))
-
     def not_taken(why: str) -> None:
         calls.counters["not_forwarded"] += 1
         log.warn("not taken by {node}: {why}", call_id=call.session.call_id, node=to.node, why=why)
         calls.place(call, route, without | {to.node})
 
-    try:
-        forwarding.forward(call, to, failed, calls.seconds())
-    except LocalProtocolError as error:
-        not_taken(str(error))
+    forwarding.forward(call, to, not_taken)

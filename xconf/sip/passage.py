@@ -50,6 +50,8 @@ class Passage:
         self._client: ClientTransaction | None = ua.transactions.send(request, *hop, self._outcome, now)
         if request.method == "INVITE":
             self._wait(TIMER_C if patience is None else patience, now)
+            if self._client.flow.reliable:
+                ua.watch(self._client.flow, self._lost)
 
     def _wait(self, seconds: float, now: float) -> None:
         if self._timer is not None:
@@ -107,6 +109,8 @@ class Passage:
             self._timer.cancel()
         if self._server is not None:
             self._server.cancelled = None
+        if self._client is not None:
+            self._ua.unwatch(self._client.flow, self._lost)
         over, self._over, self._failed = self._over, None, None
         if over is not None:
             over(now)
@@ -119,6 +123,14 @@ class Passage:
             self._send_cancel(now)
         else:
             self._not_there(408, now)
+
+    def _lost(self, flow: Flow, now: float) -> None:
+        """The connection is gone. The transaction waits for answers by another one (section 18.2.2); the caller does not: it is as
+        if it had been answered 503 (section 16.9).
+        """
+        if self._client is not None and self._heard and self._client.unanswered and not self._cancelled:
+            self._tell_cancel(self._client, now)
+        self._not_there(503, now)
 
     def _not_there(self, status: int, now: float) -> None:
         server, failed = self._server, self._failed
