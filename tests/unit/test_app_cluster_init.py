@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from xconf.app import cli, node_files
 from xconf.app.config import load
+from xconf.app.forwarding import listed
+from xconf.app.nodes import offered
+from xconf.cluster.nodes import NodeTable
+from xconf.cluster.router import Caller, Router
+from xconf.cluster.status import Load, Reporter
 
 
 def init(folder: Path, *arguments: str) -> int:
@@ -47,6 +53,55 @@ def test_who_dials_a_visitor_node_listens(tmp_path: Path) -> None:
     for settings, flags in ((main, "+speaker"), (visitor, "")):
         route = settings.route("3000")
         assert route is not None and route[1] == "3000" and route[0].flags.text == flags
+
+
+def seen_by(tmp_path: Path, name: str, calls: dict[str, int]) -> tuple[Router, Load]:
+    """A node's router, and its load, in the cluster as it was written, where nodes have so many calls."""
+    loads = {
+        node: replace(offered(load(tmp_path / node / "xconf.yaml").settings), calls=calls.get(node, 0))
+        for node in ("main", "v1", "v2")
+    }
+    table = NodeTable()
+    for number, (node, its) in enumerate(loads.items()):
+        if node != name:
+            table.appeared(node, number + 1, 0.0)
+            for body in Reporter().complete(its, []):
+                table.received(node, body, 0.0)
+    return Router(name, table), loads[name]
+
+
+SPEAKS, LISTENS = Caller("3000", True, "1"), Caller("3000", False, "1")
+
+
+@pytest.mark.parametrize(
+    ("called", "caller", "calls", "node"),
+    [
+        ("main", SPEAKS, {"main": 900}, "main"),
+        ("main", LISTENS, {"v1": 1990}, "v2"),
+        ("main", LISTENS, {"v1": 2000, "v2": 2000}, "main"),  # better than nowhere
+        ("v1", LISTENS, {"v1": 100, "v2": 110}, "v1"),
+        ("v1", LISTENS, {"v1": 1000}, "v2"),
+        ("v1", LISTENS, {"v1": 2000, "v2": 1999}, "v2"),
+        ("v2", LISTENS, {"v1": 2000, "v2": 2000}, ""),
+    ],
+)
+def test_a_call_to_any_node_goes_where_there_is_room(
+    tmp_path: Path, called: str, caller: Caller, calls: dict[str, int], node: str
+) -> None:
+    assert init(tmp_path, "2") == 0
+    router, own = seen_by(tmp_path, called, calls)
+    choice = router.choose(caller, own, 0, 0.0)
+    assert (choice.node if choice else "") == node
+    assert choice is None or choice.uri == {"v2": "sip:127.0.0.1:5080"}.get(node if node != called else "", "")
+
+
+def test_who_does_not_follow_is_forwarded_by_all_nodes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(tmp_path, "1", "--forward", "192.0.2.0/24", "--forward", "198.51.100.7") == 0
+    for name in ("main", "v1"):
+        cluster = load(tmp_path / name / "xconf.yaml").settings.cluster
+        assert [listed(cluster, host, "") for host in ("192.0.2.9", "198.51.100.7", "127.0.0.1")] == [True, True, False]
+    assert init(tmp_path / "other", "1", "--forward", "carrier") == 1
+    assert "--forward: 'carrier'" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
 def test_secrets_are_for_their_owner_alone_and_new_each_time(tmp_path: Path) -> None:

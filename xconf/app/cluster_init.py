@@ -60,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow", action="append", metavar="NETWORK", help="who may call (default: the nodes' machines alone)"
     )
+    parser.add_argument(
+        "--forward",
+        action="append",
+        metavar="NETWORK",
+        help="who does not follow a 302, so that the nodes forward his calls to one another (default: nobody)",
+    )
     parser.add_argument("--user", help="who runs the nodes (default: you; xconf, if you are root)")
     return parser
 
@@ -80,7 +86,9 @@ def plan(options: argparse.Namespace) -> Cluster:
         if not _PLAIN.fullmatch(str(path)):
             raise InitError(f"{path} has characters that systemd takes for others; choose another folder")
     user = _user(options.user)
-    return Cluster(nodes, _networks(options.allow, nodes), secrets.token_hex(32), folder, programs, user)
+    allow = _networks("--allow", options.allow) or _machines(nodes)
+    forward = _networks("--forward", options.forward)
+    return Cluster(nodes, allow, forward, secrets.token_hex(32), folder, programs, user)
 
 
 def _address(text: str) -> str:
@@ -93,13 +101,15 @@ def _address(text: str) -> str:
     return str(address)
 
 
-def _networks(given: Sequence[str] | None, nodes: Sequence[Node]) -> list[str]:
-    if not given:
-        return ["127.0.0.0/8", *sorted({f"{node.address}/32" for node in nodes if not node.address.startswith("127.")})]
+def _machines(nodes: Sequence[Node]) -> list[str]:
+    return ["127.0.0.0/8", *sorted({f"{node.address}/32" for node in nodes if not node.address.startswith("127.")})]
+
+
+def _networks(option: str, given: Sequence[str] | None) -> list[str]:
     try:
-        return [str(ipaddress.ip_network(text)) for text in given]
+        return [str(ipaddress.ip_network(text)) for text in given or ()]
     except ValueError as error:
-        raise InitError(f"--allow: {error}; give a network like 192.0.2.0/24") from None
+        raise InitError(f"{option}: {error}; give a network like 192.0.2.0/24") from None
 
 
 def _user(given: str | None) -> str:

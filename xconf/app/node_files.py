@@ -61,10 +61,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """allow: networks that may call; folder: where all of it will be; programs: of twistd and xconf; user: who runs it."""
+    """allow: networks that may call; forward: networks and addresses of callers who do not follow a 302; folder: where all of it will be; programs: of twistd and xconf; user: who runs it."""
 
     nodes: Sequence[Node]
     allow: Sequence[str]
+    forward: Sequence[str]
     secret: str
     folder: Path
     programs: Path
@@ -85,6 +86,8 @@ class Cluster:
             allow=", ".join(self.allow),
             calls=10_000 if node.main else VISITORS,
             dialplan=SPEAKERS if node.main else LISTENERS,
+            takes="speakers" if node.main else "listeners",
+            forward=f", forward: [{', '.join(self.forward)}]" if self.forward else "",
             peers=peers,
         )
 
@@ -120,12 +123,14 @@ cluster:
   secret: !file cluster.key
   listen: {node.tunnel}
   peers:{peers}
+  # A call to any node goes where there is room: who speaks to main, who listens to a visitor node.
+  router: {{enable: true, takes: {takes}{forward}}}
 """
 
 SPEAKERS = """\
 dialplan:
   - {number: '(30\\d\\d)', conference: '\\1', profile: default, flags: +speaker}
-  - {number: '40(\\d\\d)', conference: '30\\1', profile: default}      # listens to 30xx
+  - {number: '40(\\d\\d)', conference: '30\\1', profile: default}      # listens to 30xx, on a visitor node
 """
 
 LISTENERS = """\
