@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from xconf.conference.commands import command
+from xconf.conference.commands import Argument, Reply, command
+from xconf.conference.dispatch import latest
 from xconf.conference.errors import CommandError
 from xconf.conference.member import Member, Reason
+from xconf.conference.turns import Turns
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
@@ -38,21 +40,30 @@ def unlock_conference(conference: Conference) -> str:
 
 
 @command("kick-last", rights="admin")
-def kick_last(member: Member) -> str:
-    """Removes who came last, unless that is an administrator or oneself."""
-    return _kick_last(member.conference, member)
+def kick_last(member: Member) -> Turns[Reply]:
+    """Removes who came last, on any node, unless that is an administrator or oneself."""
+    conference = member.conference
+    steer = conference.owner.steer
+    if steer is None or not conference.others.members:
+        return _kick_last(conference, member.id)
+    result = yield from steer([conference.name, "kick-last", member.id])
+    if not result.ok:
+        raise CommandError(result.text)
+    return Reply(result.text, result.data, later=result.later)
 
 
-@command("kick-last", scope="conference")
-def kick_last_of(conference: Conference) -> str:
-    """Removes who came last, unless that is an administrator."""
-    return _kick_last(conference, None)
+BUT = Argument("UUID", str, optional=True)
 
 
-def _kick_last(conference: Conference, by: Member | None) -> str:
-    others = (one for one in reversed(conference.members.values()) if one is not by and not one.settings.admin)
-    last = next(others, None)
+@command("kick-last", scope="conference", argument=BUT, latest=True)
+def kick_last_of(conference: Conference, but: str) -> Reply:
+    """Removes who came last, on any node, unless that is an administrator, or has this UUID."""
+    return _kick_last(conference, but)
+
+
+def _kick_last(conference: Conference, but: str) -> Reply:
+    last = latest(conference, but)
     if last is None:
         raise CommandError(f"nobody in {conference.name} can be removed")
     last.depart(Reason.KICKED, "member_kicked")
-    return f"kicked {last.id}, {last.caller}"
+    return Reply(f"kicked {last.id}, {last.caller}", {"id": last.id, "caller": last.caller})

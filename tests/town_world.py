@@ -9,6 +9,7 @@ from typing import Any
 from conference_world import World
 
 from xconf.cluster.bus.desk import Desk
+from xconf.cluster.bus.latecomer import Latecomer
 from xconf.cluster.bus.post import Correspondent, Post
 from xconf.cluster.bus.steering import Steering
 from xconf.cluster.census import LOOK_EVERY, Census
@@ -25,6 +26,7 @@ class NodeWorld(World):
 
     desk: Desk | None = None
     steering: Steering
+    latecomer: Latecomer
 
     def __init__(self, town: Town, name: str, epoch: int, profile: Mapping[str, Any] | None) -> None:
         super().__init__(profile)
@@ -149,6 +151,8 @@ class SteeredTown(Town):
             node.node, post, FakeLine(self.broker), lambda: [other.name for other in node.census.table.here()]
         )
         node.steering = Steering(node.node, node.census, node.desk)
+        node.latecomer = Latecomer(node.node, node.census, node.desk)
+        node.node.steer = node.steering.run
         return node
 
     def _known(self, node: NodeWorld, other: str) -> Correspondent | None:

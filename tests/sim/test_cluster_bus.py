@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from town_world import SECRET, SteeredTown
 
@@ -95,6 +97,53 @@ def test_all_are_muted_by_command_or_by_an_administrators_key():
     admin.press("5")
     town.wait(1)
     assert bob.leg.mute
+
+
+def latecomers() -> tuple[SteeredTown, dict[str, Any]]:
+    """Who came to which node, one second after the other; Zoe, an administrator, last."""
+    town, calls = SteeredTown("a", "b"), {}
+    for node in town.nodes.values():
+        node.configure({}, {"default": {"5": "kick-last"}, "admin": {"5": "kick-last"}})
+        node.node.reload(node.profiles, node.controls)
+    for name, where in (("Ann", "a"), ("Bob", "b"), ("Cid", "a"), ("Dan", "b")):
+        flags = "+speaker +admin" if name == "Ann" else "+speaker"
+        calls[name] = town[where].call(caller=f"{name} <1>", flags=flags)
+        town.wait(1)
+    calls["Zoe"] = town["a"].call(caller="Zoe <1>", flags="+speaker +admin")
+    town.wait(7)
+    return town, calls
+
+
+def test_who_came_last_on_any_node_is_removed():
+    town, calls = latecomers()
+    assert town.did("a", "3000 kick-last").endswith("Dan <1>")
+    town.wait(5)
+    assert town.did("b", "3000 kick-last").endswith("Cid <1>")
+    town.wait(5)
+    assert town.did("b", "3000 kick-last").endswith("Bob <1>")
+    town.wait(5)
+    assert town.ask("b", "3000 kick-last").text == "nobody in 3000 can be removed"
+    assert {name for name, call in calls.items() if call.ended} == {"Bob", "Cid", "Dan"}
+
+
+def test_an_administrators_key_removes_who_came_last_on_any_node():
+    town, calls = latecomers()
+    calls["Ann"].press("5")
+    town.wait(5)
+    assert calls["Dan"].ended == "kicked" and not calls["Cid"].ended
+    town.broker.up = False
+    calls["Ann"].press("5")
+    town.wait(5)
+    assert calls["Cid"].ended == "kicked" and not calls["Bob"].ended, "without the bus it is done on this node"
+
+
+def test_who_came_last_is_found_without_the_bus_on_this_node_alone_which_is_said():
+    town, calls = latecomers()
+    town.broker.up = False
+    text = town.did("a", "3000 kick-last")
+    assert "Cid <1>" in text and text.endswith("without b: the bus between the nodes (RabbitMQ) cannot be reached")
+    town.wait(5)
+    assert calls["Cid"].ended == "kicked" and not calls["Dan"].ended
 
 
 def test_a_conference_that_is_only_elsewhere_is_steered_all_the_same():

@@ -16,8 +16,10 @@ from xconf.cluster.status import About, Load, Part, Reporter, State, StatusError
 PAGE = Path(__file__).parents[2] / "docs" / "cluster.md"
 NAMES = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=16)
 PARTS = st.builds(
-    lambda name, members, speakers, state, revision: Part(name, members + speakers, speakers, State(state), revision),
-    NAMES, st.integers(0, 9999), st.integers(0, 50), st.integers(0, 7), st.integers(0, 2**32 - 1),
+    lambda name, members, speakers, state, revision, sets: Part(
+        name, members + speakers, speakers, State(state), revision, sets=sets
+    ),
+    NAMES, st.integers(0, 9999), st.integers(0, 50), st.integers(0, 7), st.integers(0, 2**32 - 1), st.sampled_from([0, 1, 2**32 - 1]),
 )  # fmt: skip
 TEXTS = st.text(st.characters(categories=("L", "N", "P")), max_size=25)  # of four octets at most each
 LOADS = st.builds(
@@ -46,6 +48,15 @@ def test_a_change_as_documented():
     reporter = Reporter()
     reporter.complete(Load(), ())
     assert reporter.changes(Load(calls=416, most_calls=1000), [Part("3000", 0, 0, State.OVER)]) == [golden("change")]
+
+
+def test_keys_that_were_set_as_documented():
+    reporter = Reporter()
+    reporter.complete(Load(), ())
+    reporter.complete(Load(), ())
+    part = Part("3000", 2, 1, State.OPEN, sets=5)
+    (body,) = reporter.changes(Load(calls=416, most_calls=1000), [part])
+    assert body == golden("keys were set") and parse(body).parts == (part,)
 
 
 def test_a_goodbye_as_documented():

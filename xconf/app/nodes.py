@@ -15,6 +15,7 @@ from xconf.app.config import Configuration
 from xconf.app.settings import Settings
 from xconf.cluster.bus.desk import Desk
 from xconf.cluster.bus.follow import follow_command
+from xconf.cluster.bus.latecomer import Latecomer
 from xconf.cluster.bus.post import Correspondent, Post
 from xconf.cluster.bus.steering import Steering
 from xconf.cluster.census import LOOK_EVERY, Census
@@ -70,6 +71,7 @@ class Nodes(MultiService):
         self.rabbit = self._make_rabbit(reactor, settings, bus_trust)
         self.desk = self._make_desk()
         self._steering = Steering(conferences, self.census, self.desk)
+        self._latecomer = Latecomer(conferences, self.census, self.desk) if self.desk is not None else None
         self.run = self._steering.run
         self._looking = LoopingCall(self._look)
         self._looking.clock = reactor
@@ -133,6 +135,8 @@ class Nodes(MultiService):
         if self._looking.running:
             self._looking.stop()
             self.census.stop()
+        if self._latecomer is not None:
+            self._latecomer.stop()
         return super().stopService()
 
     def _look(self) -> None:

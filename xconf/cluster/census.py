@@ -9,11 +9,12 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from xconf.cluster.nodes import LOOK_EVERY, SOONEST, STATUS_EVERY, Came, Changed, Effect, NodeTable, Went
+from xconf.cluster.set_keys import SetKeys
 from xconf.cluster.status import Load, Part, Reporter, State
 from xconf.conference.conference import Conference
 from xconf.conference.elsewhere import Share
 from xconf.conference.errors import CommandError
-from xconf.conference.events import ConferenceEnded, Event, FlagChanged, NodeChanged
+from xconf.conference.events import ConferenceEnded, Event, FlagChanged, KeyChanged, NodeChanged
 from xconf.conference.interfaces import Clock, Timer
 from xconf.conference.registry import Conferences
 
@@ -54,6 +55,8 @@ class Census:
         self._load = load
         self._gone = gone
         self._reporter = Reporter()
+        self.set_keys = SetKeys()
+        self.behind: Callable[[str], None] = lambda conference: None  # told that others have set more keys in it
         self._revisions: dict[str, int] = {}  # of the flags of conferences that are here
         self._dirty: dict[str, None] = {}
         self._newcomers = False  # somebody is there who was told nothing yet
@@ -81,6 +84,17 @@ class Census:
 
     def begun(self, conference: str) -> None:
         self._take_over(conference)
+
+    def ahead(self, conference: str) -> str | None:
+        """The node on which keys were set in it most often, if that is more often than here."""
+        shares = self.table.shares(conference)
+        sets, node = max(((part.sets, node.name) for node, part in shares), default=(0, ""))
+        return node if sets > self.set_keys.count(conference) else None
+
+    def news(self, conference: str) -> None:
+        """Something of it is otherwise here now, and to be told."""
+        if self._conferences.get(conference) is not None:
+            self._changed(conference)
 
     def flush(self) -> int:
         count, effects = self.table.flush()
@@ -137,11 +151,15 @@ class Census:
             state |= State.OPEN
         if conference.playing:
             state |= State.PLAYING
-        return Part(conference.name, len(members), speakers, state, self._revision(conference), settings_of(conference))
+        revision, settings = self._revision(conference), settings_of(conference)
+        return Part(conference.name, len(members), speakers, state, revision, settings, self._sets(conference))
 
     def _revision(self, conference: Conference) -> int:
         """Where nobody is, nobody has a say."""
         return self._revisions.get(conference.name, 0) if conference.members else 0
+
+    def _sets(self, conference: Conference) -> int:
+        return self.set_keys.count(conference.name) if conference.members else 0
 
     def _happened(self, event: Event) -> None:
         if event.kind in MATTER:
@@ -149,8 +167,12 @@ class Census:
         elif isinstance(event, FlagChanged) and event.flag in FLAGS:
             self._revisions[event.conference] = self._revisions.get(event.conference, 0) + 1
             self._changed(event.conference)
+        elif isinstance(event, KeyChanged):
+            self.set_keys.noted(event.conference, event.key)
+            self._changed(event.conference)
         elif isinstance(event, ConferenceEnded) and self._conferences.get(event.conference) is None:
             self._revisions.pop(event.conference, None)
+            self.set_keys.forget(event.conference)
             self._changed(event.conference)
 
     def _changed(self, conference: str) -> None:
@@ -220,6 +242,8 @@ class Census:
                 with contextlib.suppress(CommandError):
                     conference.set_flag(flag, bool(newest[1] >> bit & 1))
             self._revisions[name] = newest[0]
+        if self.ahead(name) is not None:
+            self.behind(name)
         conference.elsewhere_changed()
 
 

@@ -18,6 +18,7 @@ MOST_PARTS = 0xFFFF
 _HEAD = struct.Struct(">BBIHH")
 _LOAD = struct.Struct(">IIHHI")
 _SHARE = struct.Struct(">IIBIH")
+_SETS = struct.Struct(">I")
 
 
 class StatusError(ValueError):
@@ -71,7 +72,7 @@ class Load:
 @dataclass(frozen=True, slots=True)
 class Part:
     """What a node has of a conference. settings: its flags, as bits; revision: grows whenever somebody, anywhere, changes
-    those.
+    those. sets: how often keys were set in it while it runs.
     """
 
     name: str
@@ -80,10 +81,13 @@ class Part:
     state: State = State(0)
     revision: int = 0
     settings: int = 0
+    sets: int = 0
 
     def encode(self) -> bytes:
         name = self.name.encode()
         fixed = _SHARE.pack(self.members, self.speakers, self.state, self.revision, self.settings)
+        if self.sets:
+            fixed += _SETS.pack(self.sets)
         return len(name).to_bytes(2) + name + bytes((len(fixed),)) + fixed
 
 
@@ -200,8 +204,10 @@ def _parts(body: bytes, at: int) -> tuple[int, tuple[Part, ...]]:
         members, speakers, state, revision, settings = _SHARE.unpack_from(body, at + 1)
         if body[at] < _SHARE.size:
             raise StatusError("malformed")
+        told = body[at] >= _SHARE.size + _SETS.size
+        (sets,) = _SETS.unpack_from(body, at + 1 + _SHARE.size) if told else (0,)
         at += 1 + body[at]
-        parts.append(Part(name, members, speakers, State(state & 0x87), revision, settings))
+        parts.append(Part(name, members, speakers, State(state & 0x87), revision, settings, sets))
     if at > len(body):
         raise StatusError("malformed")
     return at, tuple(parts)

@@ -117,7 +117,7 @@ class Command:
     """One entry of the table. `run` is called with the member, conference or node, and the argument if it has one.
 
     everywhere: None: on one node. Else what it does to a conference is to be done on all nodes that have members in it; on all but
-    the first with these words besides.
+    the first with these words besides. latest: on the node where who came last is, of those that `dispatch.latest` finds.
     """
 
     name: str
@@ -126,6 +126,7 @@ class Command:
     run: Callable[..., Answer | Turns[Answer]]
     rights: Rights | Callable[[Any], Rights] = "operator"
     everywhere: str | None = None
+    latest: bool = False
 
     def rights_for(self, argument: Any) -> Rights:
         """Who may run it with that argument."""
@@ -186,10 +187,11 @@ def command(
     argument: Argument | type[int] | None = None,
     rights: Rights | Callable[[Any], Rights] | None = None,
     everywhere: str | None = None,
+    latest: bool = False,
 ) -> Callable[[Function], Function]:
     """Makes a command of a function. argument: STEP, `one_of(…)`, another Argument; `int` is STEP. rights: who may run it
     from a telephone, or what tells that of its argument; without, a member what is for members, on itself, and an
-    administrator what is for its conference. everywhere: on all nodes that have members in that conference, see `Command`.
+    administrator what is for its conference. everywhere: on all nodes that have members in that conference; latest: on the one where who came last is; see `Command`.
     """
     if not _NAME.fullmatch(name):
         raise ValueError(f"command name {name!r} is not lower case letters, digits and hyphens")
@@ -201,7 +203,7 @@ def command(
         if not (function.__doc__ or "").strip():
             raise ValueError(f"command {name} has no docstring; say what it does, for the help")
         function.__dict__.setdefault("xconf_commands", []).append(
-            Command(name, scope, told, function, rights or _USUAL[scope], everywhere)
+            Command(name, scope, told, function, rights or _USUAL[scope], everywhere, latest)
         )
         return function
 

@@ -144,6 +144,12 @@ def matching(conference: Conference, word: str) -> Turns[list[Member]]:
     return [member for member in compress(members, named) if member.stage in (Stage.WAITING, Stage.IN)]
 
 
+def latest(conference: Conference, but: str = "") -> Member | None:
+    """Who came last and is no administrator. but: a UUID that is passed over."""
+    others = (one for one in reversed(conference.members.values()) if not one.settings.admin and one.id != but)
+    return next(others, None)
+
+
 def _names(member: Member) -> set[str]:
     caller = member.caller.casefold()
     match = _CALLER.fullmatch(caller)

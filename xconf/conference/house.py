@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,10 +13,11 @@ from xconf.conference.library import Library
 from xconf.conference.music import Music
 from xconf.conference.recording import Recorder
 from xconf.conference.stream import Stream
-from xconf.conference.turns import TurnTaker
+from xconf.conference.turns import Turns, TurnTaker
 
 if TYPE_CHECKING:
     from xconf.conference.conference import Conference
+    from xconf.conference.dispatch import Result
 
 
 @dataclass(slots=True)
@@ -34,10 +36,17 @@ class House:
     linker: Linker | None = None  # where other nodes have the same conferences
 
 
+Steer = Callable[[Sequence[str]], "Turns[Result]"]
+"""Runs a management command, given as words, on the nodes that it matters on."""
+
+
 class Owner(Protocol):
-    """Whoever keeps the conferences. posts: signals of members (the command `webhook`) reach a web server."""
+    """Whoever keeps the conferences. posts: signals of members (the command `webhook`) reach a web server; steer: None: there are
+    no other nodes.
+    """
 
     posts: bool
+    steer: Steer | None
 
     def ending(self, conference: Conference) -> None:
         """It takes no more members."""

@@ -10,7 +10,7 @@ from xconf.conference.conference import Conference
 from xconf.conference.controls import Controls
 from xconf.conference.elsewhere import Alone, Elsewhere
 from xconf.conference.errors import CommandError, ConferenceError, near
-from xconf.conference.house import House
+from xconf.conference.house import House, Steer
 from xconf.conference.interfaces import Call, Clock, Linker, Media
 from xconf.conference.invitation import Inviter
 from xconf.conference.library import Library
@@ -63,6 +63,7 @@ class Conferences:
         self._controls = controls
         self._limit = limit
         self.posts = False  # signals of members reach a web server
+        self.steer: Steer | None = None  # runs commands for members on all nodes, where there are others
         self._conferences: dict[str, Conference] = {}
         self._ending: dict[str, Conference] = {}
 

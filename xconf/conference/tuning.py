@@ -57,6 +57,11 @@ def shown(key: str, value: Any) -> str:
     """A value as people write it; PINs are not told."""
     if key in SECRET and value is not None:
         return "(secret)"
+    return written(value)
+
+
+def written(value: Any) -> str:
+    """A value as it is typed, whatever it is."""
     if value is None or value == ():
         return "none"
     if isinstance(value, bool):

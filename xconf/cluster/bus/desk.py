@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from xconf.cluster.bus.follow import Follower, Teller
 from xconf.cluster.bus.post import Ask, Post, Told
-from xconf.conference.dispatch import Result, final, in_turns, matching
+from xconf.conference.dispatch import Result, final, in_turns, latest, matching
 from xconf.conference.interfaces import Clock, Timer
 from xconf.conference.registry import Conferences
 from xconf.conference.turns import ROWS, Turns, TurnTaker
@@ -41,6 +41,9 @@ class Answer:
 
 Done = Callable[[dict[str, Answer]], None]
 
+Finder = Callable[[list[str]], Turns[list[Any]]]
+"""Answers a question that is no command: its words in, rows out."""
+
 
 @dataclass(slots=True, eq=False)
 class _Question:
@@ -52,7 +55,10 @@ class _Question:
 
 
 class Desk:
-    """One node's. Long answers go in parts; whoever is still at it says so each second. nodes: those that are there."""
+    """One node's. Long answers go in parts; whoever is still at it says so each second. nodes: those that are there.
+
+    finders: by what is asked.
+    """
 
     def __init__(self, conferences: Conferences, post: Post, line: Line, nodes: Callable[[], list[str]]) -> None:
         self.line = line
@@ -63,6 +69,7 @@ class Desk:
         self._questions: dict[int, _Question] = {}
         self._last = 0
         self._serving = 0
+        self.finders: dict[str, Finder] = {"find": self._find, "latest": self._latest}
         self.follower = Follower(post.name, conferences.events, self._clock, self._send, nodes)
         self._teller = Teller(conferences.events, self._clock, self._send)
 
@@ -142,8 +149,9 @@ class Desk:
     # What others ask
 
     def _serve(self, sender: str, ask: Ask) -> Turns[None]:
-        if ask.what == "find":
-            rows = yield from self._find(ask.words)
+        find = self.finders.get(ask.what)
+        if find is not None:
+            rows = yield from find(ask.words)
             self._send(sender, Told(ask.id, True, "", rows))
             return
         first = ask.words[0] if ask.words else ""
@@ -176,12 +184,19 @@ class Desk:
             )
             yield None
 
-    def _find(self, words: list[str]) -> Turns[list[list[str]]]:
+    def _find(self, words: list[str]) -> Turns[list[Any]]:
         conference = self._conferences.get(words[0]) if len(words) == 2 else None
         if conference is None:
             return []
         found = yield from matching(conference, words[1])
         return [[member.id, member.caller] for member in found[:10]]
+
+    def _latest(self, words: list[str]) -> Turns[list[Any]]:
+        """How long the latest member has been in it (s)."""
+        conference = self._conferences.get(words[0]) if words else None
+        member = latest(conference, *words[1:2]) if conference is not None else None
+        yield from ()
+        return [] if member is None else [self._clock.seconds() - member.joined_at]
 
     def _served(self) -> None:
         self._serving -= 1

@@ -14,7 +14,7 @@ from xconf.cluster.bus.desk import Answer, Desk, Done
 from xconf.cluster.census import Census
 from xconf.cluster.status import State
 from xconf.conference.commands import Reply
-from xconf.conference.dispatch import Result, final, in_turns, matching
+from xconf.conference.dispatch import Result, final, in_turns, latest, matching
 from xconf.conference.errors import CommandError
 from xconf.conference.events import CommandRun, Event
 from xconf.conference.later import Later
@@ -56,6 +56,8 @@ class Steering:
         command = self._conferences.commands.conference.get(words[1])
         if command is not None and command.everywhere is not None:
             return (yield from self._everywhere(words, elsewhere, command.everywhere))
+        if command is not None and command.latest:
+            return self._where_latest(words, elsewhere)
         return (yield from self._somewhere(words, elsewhere))
 
     def _holders(self, conference: str) -> list[str]:
@@ -196,6 +198,26 @@ class Steering:
         data = {node: result.data for node, result in results}
         later.tell(Reply(text, data) if done else CommandError("; ".join([*lines, without]) if lines else without))
 
+    def _where_latest(self, words: list[str], elsewhere: list[str]) -> Result:
+        """On the node where who came last is. What clocks say is compared nowhere: only for how long somebody has been there."""
+        later = Later()
+        self._ask(elsewhere, "latest", [words[0], *words[2:]], partial(self._of_latest, words, later))
+        return Result("", later=later)
+
+    def _of_latest(self, words: list[str], later: Later, answers: dict[str, Answer]) -> None:
+        stays = {node: answer.data[0] for node, answer in answers.items() if answer.ok and answer.data}
+        conference = self._conferences.get(words[0])
+        member = latest(conference, *words[2:3]) if conference is not None else None
+        if member is not None:
+            stays[self._census.node] = self._conferences.clock.seconds() - member.joined_at
+        without = self._without(answers)
+        if not stays:
+            later.tell(CommandError("; ".join(filter(None, (f"nobody in {words[0]} can be removed", without)))))
+            return
+        done = Later()
+        done.then(lambda outcome: later.tell(_with(outcome, without)))
+        self._at(min(stays, key=lambda node: (stays[node], node)), words, done)
+
     def _somewhere(self, words: list[str], elsewhere: list[str]) -> Turns[Result]:
         """On the one node that it matters on: where something is played, or this one if somebody is in it here."""
         conference = self._conferences.get(words[0])
@@ -223,6 +245,13 @@ class Steering:
         if command is not None and command.everywhere is not None and elsewhere:
             besides = [command.everywhere] if command.everywhere else []
             self._ask(elsewhere, "run", [event.conference, *words, *besides], lambda answers: None)
+
+
+def _with(outcome: Reply | CommandError, line: str) -> Reply | CommandError:
+    """The same, with a line at the end."""
+    if not line or isinstance(outcome, CommandError):
+        return outcome
+    return Reply(f"{outcome.text}\n{line}", outcome.data)
 
 
 def _pass_on(result: Result, later: Later) -> None:
