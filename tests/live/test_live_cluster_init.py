@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bed_crew import Phones
 from bed_phones import end_process, own_address, wait_for
 from bed_server import BIN
 
@@ -22,10 +23,20 @@ def asked(config: Path, *words: str) -> Any:
     return json.loads(done.stdout) if done.stdout else None
 
 
+def open_to(config: Path) -> list[str]:
+    answer = asked(config, "nodes")
+    return [row["takes"] for row in answer["data"]] if answer else []
+
+
+def members_on(config: Path) -> int:
+    answer = asked(config, "list")
+    return sum(row["members"] for row in answer["data"]) if answer else 0
+
+
 @pytest.mark.long
-def test_nodes_as_written_start_hear_each_other_and_are_drained(tmp_path: Path) -> None:
-    folder = tmp_path / "cluster"
-    command = [BIN / "xconf", "cluster-init", "1", "--folder", folder, "--address", own_address()]
+def test_nodes_as_written_start_hear_each_other_and_are_drained(tmp_path: Path, phones: Phones) -> None:
+    folder, address = tmp_path / "cluster", own_address()
+    command = [BIN / "xconf", "cluster-init", "1", "--folder", folder, "--address", address, "--allow", "127.0.0.0/8"]
     subprocess.run([*command, "--user", getpass.getuser()], check=True, capture_output=True)
     with contextlib.ExitStack() as running:
         nodes: dict[Path, subprocess.Popen[bytes]] = {}
@@ -41,6 +52,15 @@ def test_nodes_as_written_start_hear_each_other_and_are_drained(tmp_path: Path) 
             return all(answer and answer["data"].get("tunnel.received") for answer in answers)
 
         wait_for(heard, PATIENCE, "both nodes hear each other")
+        main, visitor = nodes
+        wait_for(lambda: open_to(main) == ["speakers", "listeners"], PATIENCE, "each knows whom the other takes")
+        callers = {main: phones.baresip("speaks"), visitor: phones.baresip("listens")}
+        for number, phone in zip(("3000", "4000"), callers.values(), strict=True):
+            phone.dial(f"sip:{number}@{address}:5060")
+        for config in nodes:
+            wait_for(lambda config=config: members_on(config) == 1, PATIENCE, "one member is on each")
+        for phone in callers.values():
+            phone.hangup()
         for config, process in nodes.items():
             assert asked(config, "drain")["ok"]
             assert process.wait(PATIENCE) == 0

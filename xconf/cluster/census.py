@@ -236,13 +236,14 @@ class Census:
         conference = self._conferences.get(name)
         if conference is None:
             return
-        newest = max(((part.revision, part.settings) for _, part in self.table.shares(name)), default=(0, 0))
+        parts = [part for _, part in self.table.shares(name)]
+        newest = max(((part.revision, part.settings) for part in parts), default=(0, 0))
         if newest[0] and newest > (self._revision(conference), settings_of(conference)):
             for bit, flag in enumerate(FLAGS):
                 with contextlib.suppress(CommandError):
                     conference.set_flag(flag, bool(newest[1] >> bit & 1))
             self._revisions[name] = newest[0]
-        if self.ahead(name) is not None:
+        if max((part.sets for part in parts), default=0) > self.set_keys.count(name):
             self.behind(name)
         conference.elsewhere_changed()
 
