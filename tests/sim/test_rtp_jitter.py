@@ -41,7 +41,7 @@ class Network:
                 self.waits.append(now - when[number])
             roomy = self.buffers.roomy(VOICE, tick)
             roomy = roomy[self.buffers.following(roomy)[1]]
-            self.buffers.shrink(roomy, np.full(len(roomy), SAMPLES))
+            self.buffers.shrink(roomy, self.buffers.room(roomy))
 
     @property
     def played(self) -> list[int]:

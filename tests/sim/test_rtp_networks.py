@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from xconf.rtp.jitter import JitterBuffers
+from xconf.rtp.jitter import SPARE, JitterBuffers
 
 VOICE = np.array([3])
 FIRST = 0xFFFFF000  # timestamps wrap early
+WAY = 0.013  # s that a packet travels
+# s from being said to being heard: packets are 20 ms long; half a frame may be kept for want of a place to leave it out
+NEEDED = 0.02 + WAY + SPARE + 0.01
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Line:
                 self.waits.append((now - (places[0] / 8000)) % (30000 / 8000))
             roomy = self.buffers.roomy(VOICE, tick)
             roomy = roomy[self.buffers.following(roomy)[1]]
-            self.buffers.shrink(roomy, np.full(len(roomy), 100))
+            self.buffers.shrink(roomy, np.minimum(100, self.buffers.room(roomy)))
         return self
 
     @property
@@ -147,6 +150,35 @@ def test_a_stall_of_the_network_is_forgotten_in_time() -> None:
     assert line.waits[-1] < 0.06
 
 
+def test_after_ten_seconds_of_a_quiet_network_the_delay_is_the_least_again() -> None:
+    """Once each tick of delay took a wait of its own, up to 16 s: a call of seconds kept what its first moments cost."""
+    line = Line()
+    storms = [2.0, 2.5, 3.1, 3.9, 4.8]  # ever longer breaks, so that each makes the delay longer
+
+    def late(n: int) -> float:
+        sent = n * 0.02
+        begun = [(0.05 + 0.02 * k, start) for k, start in enumerate(storms) if start <= sent]
+        length, start = begun[-1] if begun else (0.0, 0.0)
+        return max(0.0, start + length - sent)
+
+    said(line, 20, late=late, first=WAY)
+    line.run(990)
+    before, after = line.waits[: round(4.9 * 50)], line.waits[-round(5.0 * 50) :]
+    assert max(before) > 0.11
+    assert max(after) < NEEDED
+    assert sum(line.silent[-700:]) == 0  # what is left out is no gap
+
+
+def test_a_delay_of_several_ticks_goes_in_one_wait() -> None:
+    line = Line()
+    said(line, 20, late=lambda n: max(0.0, 2.1 - n * 0.02) if 2.0 <= n * 0.02 < 2.1 else 0.0, first=WAY)
+    line.run(990)
+    shrinking = [at for at in range(110, len(line.waits) - 1) if line.waits[at + 1] < line.waits[at] - 0.001]
+    assert len(shrinking) >= 3
+    assert shrinking[-1] - shrinking[0] < 20  # frames, where there were seconds between them
+    assert line.waits[-1] < NEEDED
+
+
 def test_network_doubles_do_not_keep_the_delay_up() -> None:
     """The late second copy of each packet once counted as a packet that is late."""
     line = Line()
@@ -217,7 +249,7 @@ def test_a_voice_comes_back_whatever_came_before() -> None:
             for _ in range(rng.integers(0, 4)):
                 buffers.take(voices)
                 roomy = buffers.roomy(voices, trial)
-                buffers.shrink(roomy, np.full(len(roomy), 100))
+                buffers.shrink(roomy, np.minimum(100, buffers.room(roomy)))
             if rng.random() < 0.1:
                 buffers.skip(int(rng.integers(1, 60)))
             assert (buffers.delay(voices) <= 0.65).all()

@@ -223,6 +223,36 @@ def test_a_long_loss_fades_within_60_ms_and_ends_without_a_click(room: Room) -> 
     assert click(heard, TONE / 8000) < 1.6
 
 
+def test_ten_seconds_after_a_phone_stalled_its_delay_is_the_least_again_without_a_click(room: Room) -> None:
+    talker, listener = phone(room), phone(room, speaker=False)
+    frame = 0
+
+    def say(frames: int) -> None:
+        nonlocal frame
+        for _ in range(frames):
+            time = (frame * 160 + np.arange(160)) / 8000
+            talker.speak((8000 * np.sin(2 * np.pi * TONE * time)).astype(np.int16))
+            frame += 1
+
+    def say_on(ticks: int) -> None:
+        for _ in range(ticks):
+            say(1)
+            room.tick()
+
+    say_on(50)
+    least = talker.leg.statistics.delay_ms
+    for stall in (2, 4, 6):
+        room.quiet(stall)
+        say(stall)
+        say_on(30)
+    assert talker.leg.statistics.delay_ms >= least + 80
+    say_on(500)
+    assert talker.leg.statistics.delay_ms <= least + 10  # half a frame may stay
+    heard = listener.heard(520)
+    assert click(heard, TONE / 8000) < 1.1
+    assert steadiness(heard, 8000) > 0.8
+
+
 # Pauses that telephones tell (RFC 3389)
 
 

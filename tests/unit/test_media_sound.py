@@ -120,7 +120,7 @@ def test_a_concealed_tone_goes_on_in_phase_and_fades() -> None:
 def test_a_frame_left_out_of_a_tone_is_not_heard(frequency: float) -> None:
     """Frames were once blended 20 ms apart whatever their phase: a tone clicked when its delay shrank."""
     wave = (8000 * np.sin(2 * np.pi * frequency * np.arange(600) / RATE + 1)).astype(np.int16)
-    frame, left_out, likeness = splice(wave[:160], wave[160:320])
+    frame, left_out, likeness = splice(wave[:160], wave[160:320], 160)
     assert 80 <= left_out <= 160
     assert likeness > 0.97
     after = wave[160 + left_out : 320 + left_out]
@@ -132,7 +132,16 @@ def test_a_frame_left_out_of_a_tone_is_not_heard(frequency: float) -> None:
 
 def test_silence_is_spliced_anywhere() -> None:
     noise = np.random.default_rng(1).integers(-50, 50, 320).astype(np.int16)
-    assert splice(noise[:160], noise[160:])[1:] == (160, 1.0)
+    assert splice(noise[:160], noise[160:], 160)[1:] == (160, 1.0)
+
+
+@pytest.mark.parametrize("most", [80, 100, 159])
+def test_no_more_is_left_out_than_may_be(most: int) -> None:
+    wave = (8000 * np.sin(2 * np.pi * 440 * np.arange(320) / RATE)).astype(np.int16)
+    assert splice(wave[:160], wave[160:], most)[1] <= most
+    frame, left_out, _ = splice(wave[:160] // 1000, wave[160:] // 1000, most)
+    assert left_out == most
+    assert (frame == (wave // 1000)[most : most + 160]).all()  # of silence, too, no sample is heard twice
 
 
 @pytest.mark.parametrize(("low", "high"), [(8000, 16000), (16000, 48000), (8000, 48000)])

@@ -188,7 +188,7 @@ class Stream:
         self._position += self._samples
         second = self._take().reshape(-1)
         self._position -= self._samples
-        frame, left_out, alike = splice(first.reshape(-1), second, self.channels)
+        frame, left_out, alike = splice(first.reshape(-1), second, len(second), self.channels)
         self._tries += 1
         if alike < ALIKE and self._tries < TRIES:
             return first

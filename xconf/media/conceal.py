@@ -77,20 +77,20 @@ def join(before: Wave, frame: Samples, rate: int, channels: int = 1) -> Samples:
     return joined
 
 
-def splice(first: Samples, second: Samples, channels: int = 1) -> tuple[Samples, int, float]:
+def splice(first: Samples, second: Samples, most: int, channels: int = 1) -> tuple[Samples, int, float]:
     """One frame made of two by leaving some samples out: the frame, how many were left out (of all channels together), and
     how alike both sides were.
 
-    The frame begins as `first` does and ends where `second` goes on. Left out is half a frame to a whole one, so much that
-    the waves meet in phase (likeness 1 at best, -1 at worst; silence is like silence).
+    The frame begins as `first` does and ends where `second` goes on. Left out is half a frame to `most` (of all channels
+    together, a frame at most), so much that the waves meet in phase (likeness 1 at best, -1 at worst; silence is like silence).
     """
-    samples = len(first) // channels
+    samples, longest = len(first) // channels, most // channels
     waves = np.concatenate([first, second]).reshape(-1, channels).astype(np.float32)
     both = waves.mean(axis=1)
     if both @ both < len(both) * QUIET**2:
-        return second.copy(), len(second), 1.0
+        return waves[longest : longest + samples].astype(np.int16).reshape(-1), longest * channels, 1.0
     head = both[:samples]
-    best, likeness = _most_alike(both[samples // 2 :], head, samples // (_SEARCHED // 50))
+    best, likeness = _most_alike(both[samples // 2 : longest + samples], head, samples // (_SEARCHED // 50))
     left_out = samples // 2 + best
     ramp = (np.arange(samples, dtype=np.float32) / samples)[:, None]
     frame = waves[:samples] * (1 - ramp) + waves[left_out : left_out + samples] * ramp

@@ -134,14 +134,20 @@ class VoiceGroup:
         roomy = np.roll(roomy, -tick * SHRUNK_PER_TICK % len(roomy))[:SHRUNK_PER_TICK]
         at = np.searchsorted(voices, roomy)
         following, whole = self.jitter.following(roomy)
+        room = self.jitter.room(roomy)
         for index in (whole & there[at]).nonzero()[0].tolist():
-            voice = roomy[index : index + 1]
+            voice, most = roomy[index : index + 1], int(room[index])
             self._tries[voice] += 1
-            frame, left_out, likeness = splice(frames[at[index]], following[index], self._channels)
-            if likeness >= ALIKE or self._tries[voice] > TRIES:
+            frame, left_out, likeness = splice(frames[at[index]], following[index], most, self._channels)
+            weary = self._tries[voice] > TRIES
+            if likeness >= ALIKE or (weary and most == self.jitter.frame):
                 frames[at[index]] = frame
-                self._tries[voice] = 0
                 self.jitter.shrink(voice, np.array([left_out]))
+            elif weary:
+                self.jitter.put_off(voice)
+            else:
+                continue
+            self._tries[voice] = 0
 
 
 class Voices:

@@ -5,7 +5,7 @@ care, and packets of any length fit. Every tick takes one frame of 20 ms per spe
 
 The delay is steered by the *margin*: how long before its tick a packet was there. A frame that is not there when due,
 with nothing later there either, holds the cursor (the delay grows by a tick); with later sound there it was lost, and is
-concealed. When the least margin of some seconds exceeds a tick, a frame is shortened (the delay shrinks).
+concealed. When the least margin of some seconds exceeds a tick, frames are shortened (the delay shrinks) until it does not.
 
 Positions only ever grow. A time line that jumps, stands still or is another source's goes on after what is there
 already, so that a voice always comes back, and a stray timestamp costs nothing of what was heard before it.
@@ -22,7 +22,7 @@ RING = 0.64  # s: the bound of the delay
 LONGEST = 0.12  # s of one packet
 GUARD = 0.005  # s before its tick that a first packet must be there
 SPARE = 0.028  # s: a least margin above this is more than needed (a tick, and a guard that survives the shrinking)
-PATIENCE = (50, 800)  # ticks over which the least margin is looked for before the delay shrinks: at first, at most
+PATIENCE = (50, 400)  # ticks over which the least margin is looked for before the delay shrinks: at first, at most
 IDLE = 25  # held ticks after which a speaker counts as silent and starts anew with his next packet
 RESTART = 3  # held ticks after which the guard is kept anew
 DROPPED = -1
@@ -52,9 +52,11 @@ class JitterBuffers:
         self._fresh = np.ones(capacity, bool)  # its time line is not known
         self._young = np.zeros(capacity, bool)  # all that waits is one packet, there for less than GUARD
         self._least = np.full(capacity, np.inf)  # least margin of this window
+        self._skew = np.zeros(capacity, np.int64)  # samples by which all its packets begin after their frames do
         self._began = np.zeros(capacity, np.int64)  # tick
-        # A network that was late once is given more time, so that the delay does not swing.
+        # Who had to wait again after his delay had shrunk is given more time, so that the delay does not swing.
         self._patience = np.full(capacity, PATIENCE[0])
+        self._shortened = np.zeros(capacity, bool)  # since he waited last
         self._tick = 0
         self.received = np.zeros(capacity, np.int64)
         self.late = np.zeros(capacity, np.int64)
@@ -69,6 +71,7 @@ class JitterBuffers:
         self._cursor[voice] = self._end[voice] = self._ring
         self.held[voice] = IDLE
         self._patience[voice] = PATIENCE[0]
+        self._shortened[voice] = False
         self._restart_window(voice)
         self.received[voice] = self.late[voice] = self.lost[voice] = self.shrunk[voice] = 0
 
@@ -90,6 +93,7 @@ class JitterBuffers:
         telling = ~moved & ~self._rings.holds(voice, position)
         margin = ahead // self.frame * _TICK + age
         np.minimum.at(self._least, voice[telling], margin[telling])
+        np.minimum.at(self._skew, voice[telling], ahead[telling] % self.frame)
         late = ahead + length <= 0
         np.add.at(self.late, voice[late], 1)
         fits = ~late & (ahead + length <= self._ring - self.frame)
@@ -141,6 +145,7 @@ class JitterBuffers:
 
     def _restart_window(self, voice: int | Ints) -> None:
         self._least[voice] = np.inf
+        self._skew[voice] = self.frame
         self._began[voice] = self._tick
 
     def skip(self, ticks: int) -> None:
@@ -179,8 +184,9 @@ class JitterBuffers:
         # A packet shorter than a tick waits for the rest of the frame.
         whole = self._end[waiting] >= self._cursor[waiting] + self.frame
         going, held = waiting[whole], held[whole]
-        hasty = going[held < RESTART]
+        hasty = going[(held < RESTART) & self._shortened[going]]
         self._patience[hasty] = np.minimum(2 * self._patience[hasty], PATIENCE[1])
+        self._shortened[going] = False
         self.held[going] = 0
         self._restart_window(going)
 
@@ -195,20 +201,39 @@ class JitterBuffers:
         """Voices that have been delayed more than they need for long enough; to be called once a tick."""
         self._tick = tick
         over = voices[(tick - self._began[voices] >= self._patience[voices]) & (self.held[voices] == 0)]
-        tight = over[self._least[over] <= SPARE]
+        room = self.room(over)
+        tight = over[room < self.frame // 2]
         self._patience[tight] = np.maximum(self._patience[tight] * 9 // 10, PATIENCE[0])
         self._restart_window(tight)
-        roomy: Ints = over[np.isfinite(self._least[over]) & (self._least[over] > SPARE)]
+        roomy: Ints = over[(room >= self.frame // 2) & np.isfinite(self._least[over])]
         return roomy
+
+    def room(self, voices: Ints) -> Ints:
+        """Samples that can be left out of each, and no packet comes too late: a frame of who has more than a tick to spare.
+
+        Else as much as all packets begin after their frames do, which they may since something was left out.
+        """
+        room: Ints = np.where(self._least[voices] > SPARE, self.frame, self._skew[voices])
+        return room
+
+    def put_off(self, voice: Ints) -> None:
+        """There was nothing to leave out without being heard: it is looked for again after a while."""
+        self._restart_window(voice)
 
     def following(self, voices: Ints) -> tuple[Samples, Bools]:
         """The frames after those just taken (to splice onto them), and which are wholly there."""
         return self._rings.read(voices, self._cursor[voices])
 
     def shrink(self, voices: Ints, samples: Ints) -> None:
-        """The caller has left out so many samples of each: the delay is shorter by them."""
+        """The caller has left out so many samples of each: the delay is shorter by them.
+
+        The window goes on: a delay that is several ticks too long is short again some frames later, not some windows.
+        """
+        ahead = self._position[voices] - self._cursor[voices]
         self._cursor[voices] += samples
-        self._restart_window(voices)
+        self._least[voices] += ((ahead - samples) // self.frame - ahead // self.frame) * _TICK
+        self._skew[voices] = (self._skew[voices] - samples) % self.frame
+        self._shortened[voices] = True
         self.shrunk[voices] += 1
 
     def delay(self, voices: Ints) -> npt.NDArray[np.float64]:
