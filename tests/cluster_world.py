@@ -12,6 +12,7 @@ from xconf.cluster.conferences import Codecs, Conferences
 from xconf.cluster.frame import Kind
 from xconf.cluster.streams import Stream
 from xconf.cluster.tunnel import Appeared, Effect, Received, Send, Tunnel
+from xconf.cluster.urn import Urn
 
 SECRET = b"a secret of the tests"
 OTHER = b"another secret of the tests"
@@ -191,3 +192,11 @@ def level_at(sound: np.ndarray, rate: int, hertz: float) -> float:
 
 def decibels(level: float, reference: float) -> float:
     return 20 * float(np.log10(max(level, 1e-9) / reference))
+
+
+def node_of_speakers(conference: str) -> str:
+    """Which of nodes a and b takes the first who speaks in it, if they are equal otherwise."""
+    urn = Urn()
+    for name in "ab":
+        urn.put(name, 1)
+    return urn.draw(conference)

@@ -10,24 +10,15 @@ from bed_audio import tone_levels
 from bed_cluster import cluster
 from bed_crew import Phones
 from bed_phones import wait_for
-
-from xconf.cluster.urn import Urn
+from cluster_world import node_of_speakers
 
 HERTZ = 433.0
-
-
-def first_to_speak_on(node: str) -> str:
-    """The number of a conference whose first speaker is taken by that one of nodes a and b."""
-    urn = Urn()
-    for name in "ab":
-        urn.put(name, 1)
-    return next(number for number in map(str, range(3000, 3100)) if urn.draw(number) == node)
 
 
 def test_a_telephone_follows_to_the_node_of_the_speakers_and_on_when_that_is_drained(
     tmp_path: Path, phones: Phones
 ) -> None:
-    number = first_to_speak_on("b")
+    number = next(number for number in map(str, range(3000, 3100)) if node_of_speakers(number) == "b")
     listens = number.replace("30", "40", 1)
     with cluster(tmp_path, "ab", {"router": {"enable": True, "region": "eu"}}) as nodes:
         a, b = nodes.nodes["a"], nodes.nodes["b"]

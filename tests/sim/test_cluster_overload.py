@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from calls_world import SERVER, Office, Phone
+from cluster_world import node_of_speakers
 
 from xconf.app.cluster import make_tunnel
 from xconf.app.config import load
@@ -17,7 +18,9 @@ from xconf.media.clock import FULL, JUDGED, KEPT, PERIOD, TickClock
 from xconf.sip.uri import URI
 
 OTHER = "127.0.0.200"
-HOSTS = {"a": SERVER, "b": OTHER}
+FIRST = node_of_speakers("3000")
+SECOND = "b" if FIRST == "a" else "a"
+HOSTS = {FIRST: SERVER, SECOND: OTHER}
 KNOWN = JUDGED * PERIOD + 1.5  # s in which a node notices, and tells the other
 CONFIGURATION = """
 node: {{name: {name}}}
@@ -69,7 +72,7 @@ class Node:
     def dial(self, count: int, number: str) -> list[Phone]:
         """So many call at the same time."""
         first = 2 + len(self.office.phones)
-        phones = [self.office.phone(f"127.0.{1 + (self.name == 'b')}.{first + index}") for index in range(count)]
+        phones = [self.office.phone(f"127.0.{1 + (self.name == SECOND)}.{first + index}") for index in range(count)]
         for phone in phones:
             phone.dial(number)
         return phones
@@ -80,11 +83,11 @@ class Node:
 
 
 class Pair:
-    """Both, in one network and in one time."""
+    """Both, in one network and in one time. a: where speakers go as long as none is anywhere."""
 
     def __init__(self, folder: Path) -> None:
-        self.a = Node("a", folder)
-        self.b = Node("b", folder, beside=self.a.office)
+        self.a = Node(FIRST, folder)
+        self.b = Node(SECOND, folder, beside=self.a.office)
 
     def run(self, seconds: float) -> None:
         for _ in range(round(seconds / PERIOD)):
