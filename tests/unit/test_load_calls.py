@@ -13,9 +13,10 @@ from twisted.internet.task import Clock
 from xconf.phone.load_calls import LoadCalls
 from xconf.phone.load_media import LoadMedia
 from xconf.phone.load_options import parse
-from xconf.sip.events import Event, Invited, Transmit
+from xconf.sip.events import Event, Invited, ReferralNews, Transmit
 from xconf.sip.flow import Flow
 from xconf.sip.transport import SIPService
+from xconf.sip.uri import URI
 from xconf.sip.useragent import UserAgent
 
 CALLERS, SERVER = ("127.0.0.3", 5070), ("127.0.0.1", 5060)
@@ -62,10 +63,21 @@ class World:
         self.invited_at: list[float] = []
         self.react: Callable[[Invited], None] = lambda event: event.session.accept(ANSWER, self.now)
         self.done: list[str] = []
+        self.told: list[ReferralNews] = []
 
     @property
     def now(self) -> float:
         return self.clock.seconds()
+
+    def refer(self, *calls: int, target: str = "sip:4000@127.0.0.9:5070;xconf=placed") -> None:
+        """The server asks these to call another one."""
+        for number in calls:
+            self.invited[number].session.referrals.refer(URI.parse(target), self.now)
+
+    def news(self, *calls: int) -> list[int]:
+        """What it has been told last of each."""
+        last = {event.session: event.status for event in self.told}
+        return [last[self.invited[number].session] for number in calls]
 
     def dial(self) -> None:
         self.calls.dial().addCallback(lambda _: self.done.append("dialled"))
@@ -96,6 +108,8 @@ class World:
             self.invited.append(effect)
             self.invited_at.append(self.now)
             self.react(effect)
+        elif isinstance(effect, ReferralNews):
+            self.told.append(effect)
 
 
 def test_calls_are_dialled_at_the_rate_and_sound_starts_with_the_answer() -> None:
@@ -210,3 +224,94 @@ def test_credentials_are_given_when_they_are_asked_for() -> None:
     world.run(1.0)
     assert world.calls.answered == 1
     assert 'username="ann"' in (world.invited[1].request.headers.get("Authorization") or "")
+
+
+THERE = ANSWER.replace(b"127.0.0.1", b"127.0.0.9")
+
+
+def moved(*words: str) -> World:
+    """Four calls, of which two have been asked to call another server; the answer of that is the test's."""
+    world = World("--calls", "4", "--rate", "100", *words)
+    world.dial()
+    world.run(1.0)
+    world.react = lambda event: None
+    world.refer(0, 1)
+    world.run(0.05)
+    return world
+
+
+def test_callers_go_where_the_server_tells_them_to() -> None:
+    world = moved()
+    assert str(world.invited[4].request.uri) == "sip:4000@127.0.0.9:5070;xconf=placed"
+    assert set(world.media.on.values()) == {("127.0.0.1", 4000)}, "they listen here until they are there"
+    for event in world.invited[4:]:
+        event.session.accept(THERE, world.now)
+    world.run(0.05)
+    assert [world.media.on[caller][0] for caller in range(4)] == ["127.0.0.9"] * 2 + ["127.0.0.1"] * 2
+    assert world.news(0, 1) == [200, 200] and [world.invited[number].session.ended for number in (0, 1)] == [True] * 2
+    calls = world.calls
+    assert (calls.moved, calls.not_moved, calls.up, calls.answered, calls.dialled) == (2, 0, 4, 4, 4)
+    world.hang_up()
+    world.run(1)
+    assert (world.calls.up, world.done, world.calls.failures, world.media.on) == (0, ["dialled", "gone"], {}, {})
+    world.run(40, step=0.5)
+    assert set(world.callers.sizes().values()) | set(world.server.sizes().values()) == {0}
+
+
+def test_callers_who_are_not_taken_there_stay() -> None:
+    world = moved("--answer-within", "3s")
+    world.invited[4].session.refuse(503, now=world.now)
+    world.run(5)
+    assert world.news(0, 1) == [503, 408]
+    assert (world.calls.moved, world.calls.not_moved, world.calls.up, world.calls.failures) == (0, 2, 4, {})
+    world.react = lambda event: event.session.accept(THERE, world.now)
+    world.refer(0)
+    world.run(0.1)
+    assert (world.calls.moved, world.calls.up) == (1, 4), "and may be asked again"
+
+
+def test_a_server_that_hangs_up_before_they_are_elsewhere() -> None:
+    world = moved()
+    for event in world.invited[:2]:
+        event.session.hangup(world.now)
+    world.run(0.1)
+    assert (world.calls.up, world.calls.failures) == (4, {}), "they are on their way"
+    world.invited[4].session.accept(THERE, world.now)
+    world.invited[5].session.refuse(404, now=world.now)
+    world.run(0.1)
+    assert world.calls.up == 3
+    assert world.calls.failures == {"hung up by the server, and not taken by the one that it named": 1}
+
+
+def test_callers_hang_up_on_the_way() -> None:
+    world = moved()
+    world.invited[0].session.hangup(world.now)
+    world.run(0.1)
+    world.hang_up()
+    world.run(1)
+    assert (world.calls.up, world.done, world.calls.failures) == (0, ["dialled", "gone"], {})
+    assert all(event.session.ended or event.session.incoming for event in world.invited)
+    world.run(40, step=0.5)
+    assert set(world.callers.sizes().values()) == {0}
+
+
+def test_who_is_moved_hangs_up_when_he_would_have() -> None:
+    world = World("--calls", "1", "--each", "3s")
+    world.dial()
+    world.run(2.0)
+    world.refer(0)
+    world.run(0.5)
+    assert world.calls.moved == 1
+    world.calls.renewing = False
+    world.run(0.7)
+    assert world.calls.up == 0 and world.invited[1].session.ended
+
+
+@pytest.mark.parametrize("target", ["sip:4000@conference.example", "tel:4000", "sip:4000@127.0.0.9;transport=tcp"])
+def test_where_callers_cannot_go_they_do_not(target: str) -> None:
+    world = World("--calls", "1")
+    world.dial()
+    world.run(1.0)
+    world.refer(0, target=target)
+    world.run(0.2)
+    assert world.news(0) == [603] and world.calls.up == 1

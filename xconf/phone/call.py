@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from xconf.media.catalogue import codec_of, formats, replied
+from xconf.media.catalogue import codec_of
 from xconf.media.codecs import PCMU
 from xconf.phone.audio import Recorder, SoundFactory, silence
 from xconf.phone.info import InfoKeys
+from xconf.phone.negotiation import RATE, Negotiation
 from xconf.phone.options import Keys
 from xconf.phone.outcome import Outcome
 from xconf.phone.receiver import Receiver
 from xconf.phone.report import Happening, Listener, Summary
 from xconf.phone.sender import KEY_HELD, KEY_PAUSE, Sender
 from xconf.phone.session import FRAME, MediaPorts, MediaSession
+from xconf.phone.transfer import Transfer, outcome_of
 from xconf.rtp.packet import RtpPacket
-from xconf.sip import offer_answer
+from xconf.sip.exchange import Credentials
 from xconf.sip.offer_answer import Agreed, Codec
-from xconf.sip.sdp import Origin, SessionDescription, revised
 
 if TYPE_CHECKING:
     from xconf.sip.session import Session
-
-RATE = 48000
-"""Hz: as well as the phone can hear and speak, where the codec leaves the choice to it."""
 
 PATIENCE = 4.0
 """Seconds without any answer after which the phone says so."""
@@ -73,9 +71,9 @@ class PhoneCall:
         self.answered: Deferred[bool] = Deferred()
         self.ended: Deferred[Outcome] = Deferred()
         self.session: Session | None = None
+        self.credentials: Credentials | None = None  # that the call was placed with
         self.media: MediaSession | None = None
         self.recorder: Recorder | None = None
-        self.agreed: Agreed | None = None
         self.digits_heard = ""
         self._clock = clock
         self._ports = ports
@@ -86,8 +84,9 @@ class PhoneCall:
         self._answered_at: float | None = None
         self._ended_at: float | None = None
         self._sound_at: float | None = None
-        self._local: SessionDescription | None = None
-        self._origin = Origin("-", rng.getrandbits(62), 1, ports.address)
+        self._talk = self._negotiation(ports)
+        self._transfer: Transfer | None = None
+        self._left: Outcome | None = None  # the old server has hung up while we are being transferred
         self._info: InfoKeys | None = None
         self._timers: list[IDelayedCall] = []
         self._progress = 0
@@ -95,52 +94,39 @@ class PhoneCall:
 
     # Offer and answer
 
-    def _codecs(self) -> Sequence[Codec]:
-        """All at first; then the one agreed on, for sound sources and recordings are made for its rate."""
-        if self.agreed is not None:
-            agreed = self.agreed.codec
-            return [each for each in formats(self._settings.codecs, RATE, 1) if each.rtpmap == agreed.rtpmap]
-        return formats(self._settings.codecs, RATE, 1)
+    @property
+    def agreed(self) -> Agreed | None:
+        return self._talk.agreed
 
     def offer(self) -> bytes:
         """Our session description, when it is ours to begin."""
-        address, port = self._ports.address, self._ports.port
-        ptime = self._settings.ptime
-        return self._describe(offer_answer.offer(self._codecs(), address, port, origin=self._origin, ptime=ptime))
+        return self._talk.offer()
 
     def answer(self, sdp: bytes) -> bytes:
         """Our answer to theirs. Raises RemoteProtocolError when there is nothing in common."""
-        answer, agreed = offer_answer.answer(
-            SessionDescription.parse(sdp),
-            codecs=self._codecs(),
-            address=self._ports.address,
-            port=self._ports.port,
-            origin=self._origin,
-            parameters=replied,
-            ptime=self._settings.ptime,
-        )
-        self._agree(agreed)
-        return self._describe(answer)
-
-    def _describe(self, description: SessionDescription) -> bytes:
-        self._local = revised(self._local, description) if self._local is not None else description
-        return self._local.to_bytes()
+        before = self.agreed
+        answer = self._talk.answer(sdp)
+        self._agreed(before)
+        return answer
 
     def answer_arrived(self, sdp: bytes) -> None:
         """Their answer to our offer. Raises RemoteProtocolError when it is none."""
-        if self._local is not None:
-            self._agree(offer_answer.agree(self._local, SessionDescription.parse(sdp)))
+        before = self.agreed
+        self._talk.answer_arrived(sdp)
+        self._agreed(before)
 
-    def _agree(self, agreed: Agreed) -> None:
-        held = self.agreed is not None and self.agreed.direction != agreed.direction
-        self.agreed = agreed
+    def _agreed(self, before: Agreed | None) -> None:
+        """Have the sound follow what is agreed on now."""
+        agreed = self.agreed
+        if agreed is None:
+            return
         media = self.media or self._start_media(agreed)
         media.sender.payload_type = agreed.codec.payload_type or 0
         media.sender.event_type = agreed.telephone_event
         media.receiver.payload_type = agreed.receive_payload_type
         media.receiver.event_type = agreed.telephone_event_receive
         self._direct()
-        if held:
+        if before is not None and before.direction != agreed.direction:
             self.tell(
                 "direction", f"the other side changed the call: now {agreed.direction}", direction=agreed.direction
             )
@@ -161,9 +147,13 @@ class PhoneCall:
         receiver.on_sound, receiver.on_digit = self._sound, lambda digit: self.digit_heard(digit, "rfc4733")
         if self._settings.on_arrival is not None:
             receiver.on_arrival = self._settings.on_arrival
-        self.media = MediaSession(self._clock, self._ports, sender, receiver, monotonic=self._monotonic)
-        self.media.start()
+        self.media = self._session(sender, receiver)
         return self.media
+
+    def _session(self, sender: Sender, receiver: Receiver) -> MediaSession:
+        media = MediaSession(self._clock, self._ports, sender, receiver, monotonic=self._monotonic)
+        media.start()
+        return media
 
     # What happens to the call
 
@@ -237,7 +227,12 @@ class PhoneCall:
 
     def hangup(self) -> None:
         """End the call from this side, in whatever state it is: CANCEL, BYE or a refusal."""
-        if self.session is not None and self._ended_at is None:
+        if self.session is None or self._ended_at is not None:
+            return
+        self._abandon_transfer()
+        if self._left is not None:
+            self.over(self._left)
+        else:
             self.session.hangup(self._clock.seconds())
 
     def give_up(self, outcome: Outcome) -> None:
@@ -249,6 +244,7 @@ class PhoneCall:
         """The session has ended, whoever ended it. Frees everything; a second time does nothing."""
         if self._ended_at is not None:
             return
+        self._abandon_transfer()
         outcome = self._verdict or outcome
         self._ended_at = self._monotonic()
         for timer in self._timers:
@@ -262,6 +258,69 @@ class PhoneCall:
         if self._answered_at is None:
             self.answered.callback(False)
         self.ended.callback(outcome)
+
+    # Transferred to another server
+
+    def session_over(self, outcome: Outcome) -> None:
+        """The session has ended: the call, too, unless it is on its way elsewhere."""
+        if self._transfer is None:
+            self.over(outcome)
+        else:
+            self._left = outcome
+
+    @property
+    def can_move(self) -> bool:
+        """Whether the server may move it now."""
+        return self.was_answered and not self.is_over and self._transfer is None
+
+    def transfer(self, transfer: Transfer) -> None:
+        """It is to go on at `transfer.target`, until `move` or `stay`."""
+        self._transfer = transfer
+        self.tell("referred", f"asked to call {transfer.target} instead", uri=str(transfer.target))
+
+    def on_its_way(self, transfer: Transfer) -> bool:
+        """Whether that transfer is still wanted."""
+        return self._transfer is transfer
+
+    def line(self) -> tuple[MediaPorts, Negotiation]:
+        """Of a new session of this call: it says and records the same. Raises PhoneError."""
+        assert self.agreed is not None
+        ports = self._ports.another()
+        return ports, self._negotiation(ports, self.agreed.codec)
+
+    def _negotiation(self, ports: MediaPorts, bound: Codec | None = None) -> Negotiation:
+        settings, number = self._settings, self._rng.getrandbits(62)
+        return Negotiation(settings.codecs, (ports.address, ports.port), settings.ptime, number, bound)
+
+    def move(self, transfer: Transfer) -> None:
+        """The new session takes the place of the old one; sound, recording and what is to be done go on."""
+        assert transfer.talk is not None and transfer.ports is not None and transfer.session is not None
+        self._transfer = self._left = self._info = None
+        self.session, transfer.session.app = transfer.session, self
+        self._talk, self._ports = transfer.talk, transfer.ports
+        assert self.media is not None
+        old = self.media
+        old.stop()
+        self.media = self._session(old.sender, old.receiver)
+        self.media.stray = old.stray
+        self._agreed(None)
+        self.tell("moved", f"moved to {transfer.target}", uri=str(transfer.target))
+
+    def stay(self, transfer: Transfer, status: int, why: str) -> None:
+        """It could not be moved."""
+        if self._transfer is not transfer:
+            return
+        self._transfer = None
+        self.tell(
+            "not-moved", f"not moved to {transfer.target}: {status} {why}", uri=str(transfer.target), status=status
+        )
+        if self._left is not None:
+            self.over(outcome_of(status, why))
+
+    def _abandon_transfer(self) -> None:
+        transfer, self._transfer = self._transfer, None
+        if transfer is not None:
+            transfer.abandon(self._clock.seconds())
 
     @property
     def was_answered(self) -> bool:

@@ -14,7 +14,8 @@ from xconf.media.catalogue import codec_of, formats
 from xconf.media.sources import SoundError
 from xconf.phone.arrivals import Arrivals
 from xconf.phone.audio import SoundFactory, file, silence, tones
-from xconf.phone.call import RATE, CallSettings, PhoneCall
+from xconf.phone.call import CallSettings, PhoneCall
+from xconf.phone.negotiation import RATE
 from xconf.phone.options import Options, parse
 from xconf.phone.outcome import Outcome
 from xconf.phone.phone import Phone, own_address, resolve

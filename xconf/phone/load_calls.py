@@ -6,22 +6,24 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from xconf.media.catalogue import formats, replied
-from xconf.phone.call import RATE
 from xconf.phone.load_media import LoadMedia
 from xconf.phone.load_options import LoadOptions
 from xconf.phone.metronome import Metronome
+from xconf.phone.negotiation import RATE
 from xconf.phone.session import Address
+from xconf.phone.transfer import why_not
 from xconf.sip import offer_answer
+from xconf.sip.dialog import is_address
 from xconf.sip.errors import RemoteProtocolError
-from xconf.sip.events import AnswerArrived, Answered, Cause, Ended, Offered
-from xconf.sip.flow import Flow
+from xconf.sip.events import AnswerArrived, Answered, Cause, Ended, Offered, Referred
+from xconf.sip.flow import DEFAULT_PORT, Flow
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import Origin, SessionDescription, revised
 from xconf.sip.session import Session
@@ -35,7 +37,9 @@ STEP = 0.005  # s between two looks at what is to be dialled or hung up
 
 @dataclass(slots=True)
 class LoadCall:
-    """A caller's call at present. `ours`: we have hung up."""
+    """A caller's call. `ours`: we have hung up; moves: the call which takes its place once that is answered, as the server has
+    asked for; left: the server has hung up meanwhile; leaves: of such a call, the one whose place it takes.
+    """
 
     caller: int
     began: float
@@ -45,10 +49,15 @@ class LoadCall:
     up: bool = False
     ours: bool = False
     timer: IDelayedCall | None = None
+    moves: LoadCall | None = None
+    left: bool = False
+    leaves: LoadCall | None = None
 
 
 class LoadCalls:
-    """Feed it the events of the SIP service. Counts: `dialled`, `up` (now), `failures` (by reason), `set_up` (s each)."""
+    """Feed it the events of the SIP service. Counts: `dialled`, `up` (now), `failures` (by reason), `set_up` (s each), `moved` and
+    `not_moved` (calls that a server has had go elsewhere, by REFER).
+    """
 
     def __init__(
         self,
@@ -61,7 +70,7 @@ class LoadCalls:
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.dialled = self.answered = self.up = 0
+        self.dialled = self.answered = self.up = self.moved = self.not_moved = 0
         self.failures: Counter[str] = Counter()
         self.set_up: list[float] = []
         self.renewing = options.each is not None
@@ -82,6 +91,7 @@ class LoadCalls:
             AnswerArrived: self._answer_arrived,
             Answered: self._answered,
             Offered: self._offered,
+            Referred: self._referred,
             Ended: self._ended,
         }
 
@@ -127,28 +137,43 @@ class LoadCalls:
 
     def _hang_up(self, call: LoadCall) -> None:
         call.ours = True
-        if call.session is not None:
+        if call.session is None:
+            return
+        if call.moves is not None:
+            self._hang_up(call.moves)
+        if call.left:
+            self._over(call)
+        else:
             call.session.hangup(self._sip.seconds())
 
     def _dial(self, caller: int) -> None:
+        address, _ = self._media.local(caller)
+        self.dialled += 1
+        self._calls[caller] = self._invite(caller, self._target(self._options.target(caller)), self._flows[address])
+
+    def _invite(self, caller: int, uri: URI, flow: Flow) -> LoadCall:
         address, port = self._media.local(caller)
         origin = Origin("-", self._rng.getrandbits(62), 1, address)
         offered = offer_answer.offer([self._codec], address, port, origin=origin)
-        call = self._calls[caller] = LoadCall(caller, self._monotonic(), offered)
-        self.dialled += 1
+        call = LoadCall(caller, self._monotonic(), offered)
         call.session = self._sip.user_agent.invite(
-            self._target(self._options.target(caller)),
+            uri,
             sdp=offered.to_bytes(),
             from_=NameAddress(URI("sip", user=f"{self._options.from_user}{caller}", host=address)),
-            flow=self._flows[address],
+            flow=flow,
             credentials=self._credentials,
             now=self._sip.seconds(),
         )
         call.session.app = call
         call.timer = self._clock.callLater(self._options.answer_within, self._give_up, call)
+        return call
 
     def _give_up(self, call: LoadCall) -> None:
         """Too long without an answer; whatever comes later is hung up."""
+        if call.leaves is not None:
+            self._stay(call, 408)
+            self._hang_up(call)
+            return
         self._fail(call, "no answer")
         self._over(call)
 
@@ -177,6 +202,9 @@ class LoadCalls:
             return
         if call.agreed is None:
             self._fail(call, "answered without a description of the sound")
+            return
+        if call.leaves is not None:
+            self._move(call.leaves, call, call.agreed)
             return
         self.set_up.append(self._monotonic() - call.began)
         self.answered += 1
@@ -216,12 +244,65 @@ class LoadCalls:
         self._listen(call, call.agreed)
         event.session.accept(call.offered.to_bytes(), now)
 
+    # Moved to another server
+
+    def _referred(self, call: LoadCall, event: Referred) -> None:
+        """The server asks us to call another one."""
+        now, uri = self._sip.seconds(), event.target
+        if why_not(uri) or not is_address(uri.host) or uri.transport == "tcp" or not call.up or call.ours or call.moves:
+            event.session.referrals.refuse(603, now)
+            return
+        event.session.referrals.accept(now)
+        address, _ = self._media.local(call.caller)
+        remote = uri.host, uri.port or DEFAULT_PORT["udp"]
+        call.moves = self._invite(call.caller, uri, replace(self._flows[address], remote=remote))
+        call.moves.leaves = call
+
+    def _move(self, old: LoadCall, new: LoadCall, agreed: Agreed) -> None:
+        """The caller is there now, and hangs up here."""
+        new.up, new.leaves, old.moves = True, None, None
+        self._calls[new.caller] = new
+        self._listen(new, agreed)
+        self._stop_timer(new)
+        if old.timer is not None and old.timer.active():  # until the caller hangs up
+            new.timer = self._clock.callLater(old.timer.getTime() - self._clock.seconds(), self._hang_up, new)
+            old.timer.cancel()
+        self.moved += 1
+        if not old.left:
+            self._tell(old, 200)
+            self._hang_up(old)
+
+    def _stay(self, new: LoadCall, status: int) -> None:
+        """It has not been taken there."""
+        old, new.leaves = new.leaves, None
+        if old is None or old.ours:
+            return
+        old.moves = None
+        self.not_moved += 1
+        self._tell(old, status)
+        if old.left:
+            self.failures["hung up by the server, and not taken by the one that it named"] += 1
+            self._over(old)
+
+    def _tell(self, call: LoadCall, status: int) -> None:
+        if call.session is not None:
+            call.session.referrals.notify(status, phrase(status), self._sip.seconds())
+
+    # The end
+
     def _fail(self, call: LoadCall, reason: str) -> None:
-        self.failures[reason] += 1
+        if call.leaves is None:
+            self.failures[reason] += 1
         self._hang_up(call)
 
     def _ended(self, call: LoadCall, event: Ended) -> None:
+        if call.leaves is not None:
+            self._stop_timer(call)
+            self._stay(call, event.response.status if event.response is not None else 408)
         if self._calls.get(call.caller) is not call:
+            return
+        if call.moves is not None and not call.ours:
+            call.left = True
             return
         if not call.ours:
             self.failures[_reason(event, call.up)] += 1

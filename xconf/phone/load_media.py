@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IReactorTime
 from xconf.media.catalogue import codec_of, formats
 from xconf.media.codecs import Codec
 from xconf.phone.audio import FULL_SCALE
-from xconf.phone.call import RATE
 from xconf.phone.load_heard import Heard
 from xconf.phone.load_ports import (
     CONTROL,
@@ -25,6 +24,7 @@ from xconf.phone.load_ports import (
     source_number,
 )
 from xconf.phone.metronome import Metronome
+from xconf.phone.negotiation import RATE
 from xconf.rtp.fanout import MMSGHDR
 from xconf.rtp.hosts import LENGTH, sockaddr
 from xconf.rtp.packet import HEADER_SIZE

@@ -54,13 +54,15 @@ class Result:
 
     `arrived`: packets to all callers; `overflowed`: of those to measured callers, how many found no room here;
     `stray`: how many came from elsewhere; `repeated`: SIP requests that were sent again for want of an answer, before
-    the first hang-up and after it.
+    the first hang-up and after it; `moved`, `not_moved`: how often a server has had a call go elsewhere (REFER).
     """
 
     dialled: int
     answered: int
     failed: int
     failures: dict[str, int]
+    moved: int
+    not_moved: int
     repeated: int
     repeated_byes: int
     unanswered_byes: int
@@ -88,7 +90,10 @@ class Result:
         loss = f"{heard.lost} of {heard.expected} packets lost ({100 * heard.lost / max(1, heard.expected):.3f} %)"
         return [
             ("", "how it went"),
-            ("calls", f"{self.dialled} dialled, {self.answered} answered, {self.failed} failed{reasons}"),
+            (
+                "calls",
+                f"{self.dialled} dialled, {self.answered} answered, {self.failed} failed{reasons}{self._moves()}",
+            ),
             ("set-up", f"median {_ms(self.set_up_median)}, 99 % within {_ms(self.set_up_99)}, {self._repeated()}"),
             ("held", f"{self.held:.1f} s, each call was sent {self.packets_per_call:.2f} packets a second of 50"),
             (
@@ -102,6 +107,11 @@ class Result:
             ("said", f"{sent.packets} packets, {sent.refused} refused by the system, {sent.left_out} left out"),
             ("", f"late here: 99 % within {_ms(sent.lateness_99)}, worst {_ms(sent.lateness_worst)}; {self._own()}"),
         ]
+
+    def _moves(self) -> str:
+        if not self.moved and not self.not_moved:
+            return ""
+        return f"; {self.moved} moved to other servers, {self.not_moved} not taken there"
 
     def _repeated(self) -> str:
         return f"longest {_ms(self.set_up_worst)}; {self.repeated} requests repeated"
@@ -137,6 +147,8 @@ def make_result(calls: LoadCalls, sip: SIPService, media: LoadMedia, held: Windo
         answered=calls.answered,
         failed=sum(calls.failures.values()),
         failures=dict(calls.failures),
+        moved=calls.moved,
+        not_moved=calls.not_moved,
         repeated=before if goodbyes.said else repeated,
         repeated_byes=repeated - before if goodbyes.said else 0,
         unanswered_byes=sip.user_agent.transactions.unanswered,

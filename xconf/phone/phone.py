@@ -18,12 +18,25 @@ from xconf.phone import outcome
 from xconf.phone.call import CallSettings, PhoneCall
 from xconf.phone.outcome import Outcome
 from xconf.phone.session import Address, MediaPorts, PhoneError
+from xconf.phone.transfer import Transfer, why_not
 from xconf.rtp.ports import local_address
 from xconf.sip import dtmf_relay
 from xconf.sip.bodies import sdp_of
 from xconf.sip.errors import LocalProtocolError, RemoteProtocolError
-from xconf.sip.events import AnswerArrived, Answered, Confirmed, Ended, InfoReceived, Invited, Offered, Progress
+from xconf.sip.events import (
+    AnswerArrived,
+    Answered,
+    Confirmed,
+    Ended,
+    InfoReceived,
+    Invited,
+    Offered,
+    Progress,
+    Referred,
+)
 from xconf.sip.exchange import Credentials
+from xconf.sip.flow import Flow
+from xconf.sip.session import Items, Session
 from xconf.sip.settings import Settings
 from xconf.sip.status import phrase
 from xconf.sip.transport import SIPService, Trace
@@ -67,7 +80,14 @@ class Phone:
             Offered: self._offered,
             Confirmed: self._confirmed,
             InfoReceived: self._info,
+            Referred: self._referred,
             Ended: self._ended,
+        }
+        self._moving: dict[type[Any], Callable[[Transfer, Any], None]] = {
+            Progress: lambda transfer, event: transfer.notify(event.status, self._service.seconds()),
+            AnswerArrived: self._answer_arrived,
+            Answered: lambda transfer, event: transfer.answered(self._service.seconds()),
+            Ended: self._not_moved,
         }
         try:
             self._service.startService()
@@ -89,18 +109,32 @@ class Phone:
         self, uri: URI, destination: Address, settings: CallSettings, *, credentials: Credentials | None = None
     ) -> PhoneCall:
         """Call somebody at that address and port. Raises PhoneError when there is no way there."""
-        try:
-            flow = self._service.flow_to(self._transport, destination)
-        except LocalProtocolError as error:
-            raise PhoneError(f"{error}; try another --bind") from None
+        flow = self._flow(self._transport, destination)
         call = self._call(settings)
-        caller = NameAddress(URI("sip", user=self.user, host=self.address))
-        session = self._service.user_agent.invite(
-            uri, sdp=call.offer(), from_=caller, flow=flow, credentials=credentials, now=self._service.seconds()
-        )
-        call.session, session.app = session, call
+        session = self._invite(uri, call.offer(), flow, credentials)
+        call.session, session.app, call.credentials = session, call, credentials
         call.dialled()
         return call
+
+    def _flow(self, transport: str, destination: Address) -> Flow:
+        """Raises PhoneError."""
+        try:
+            return self._service.flow_to(transport, destination)
+        except LocalProtocolError as error:
+            raise PhoneError(f"{error}; try another --bind") from None
+
+    def _invite(
+        self, uri: URI, sdp: bytes, flow: Flow, credentials: Credentials | None, headers: Items = ()
+    ) -> Session:
+        return self._service.user_agent.invite(
+            uri,
+            sdp=sdp,
+            from_=NameAddress(URI("sip", user=self.user, host=self.address)),
+            flow=flow,
+            credentials=credentials,
+            headers=headers,
+            now=self._service.seconds(),
+        )
 
     def wait(self, settings: CallSettings) -> Deferred[PhoneCall]:
         """Answer the next call; fires when it has come."""
@@ -123,6 +157,8 @@ class Phone:
             self._invited(event)
         elif isinstance(event.session.app, PhoneCall) and type(event) in self._handlers:
             self._handlers[type(event)](event.session.app, event)
+        elif isinstance(event.session.app, Transfer) and type(event) in self._moving:
+            self._moving[type(event)](event.session.app, event)
 
     def _invited(self, event: Invited) -> None:
         session, now = event.session, self._service.seconds()
@@ -153,7 +189,7 @@ class Phone:
             with suppress(RemoteProtocolError):
                 call.answer_arrived(event.sdp)
 
-    def _answer_arrived(self, call: PhoneCall, event: AnswerArrived) -> None:
+    def _answer_arrived(self, call: PhoneCall | Transfer, event: AnswerArrived) -> None:
         try:
             call.answer_arrived(event.sdp)
         except RemoteProtocolError as error:
@@ -181,7 +217,43 @@ class Phone:
             call.digit_heard(digit, "info")
 
     def _ended(self, call: PhoneCall, event: Ended) -> None:
-        call.over(outcome.of(event, answered=call.was_answered))
+        call.session_over(outcome.of(event, answered=call.was_answered))
+
+    # Transferred to another server
+
+    def _referred(self, call: PhoneCall, event: Referred) -> None:
+        """Whom we have called may send us elsewhere; who has called us may not have us call others."""
+        now, why = self._service.seconds(), why_not(event.target)
+        if why or not call.can_move or not event.session.owns_call_id:
+            call.tell(
+                "not-referred", f"asked to call {event.target}: refused{why and ', ' + why}", uri=str(event.target)
+            )
+            event.session.referrals.refuse(603, now)
+            return
+        event.session.referrals.accept(now)
+        transfer = Transfer(call, event.session, event.target)
+        call.transfer(transfer)
+        by = event.request.headers.get("Referred-By") or ""
+        found = resolve(self._reactor, event.target)
+        found.addCallback(lambda place: self._call_there(call, transfer, place, by))
+        found.addErrback(lambda failure: self._no_way(transfer, failure))
+
+    def _call_there(self, call: PhoneCall, transfer: Transfer, place: Address, referred_by: str) -> None:
+        """Raises PhoneError."""
+        if not call.on_its_way(transfer):
+            return
+        flow = self._flow(transfer.target.transport or self._transport, place)
+        ports, talk = call.line()
+        by = [("Referred-By", referred_by)] if referred_by else []  # RFC 3892
+        transfer.begin(self._invite(transfer.target, talk.offer(), flow, call.credentials, by), talk, ports)
+
+    def _no_way(self, transfer: Transfer, failure: Failure) -> None:
+        failure.trap(PhoneError)
+        transfer.failed(404, str(failure.value), self._service.seconds())
+
+    def _not_moved(self, transfer: Transfer, event: Ended) -> None:
+        status = event.response.status if event.response is not None else 408
+        transfer.failed(status, outcome.of(event, answered=False).text, self._service.seconds())
 
 
 def own_address(remote: str) -> str:

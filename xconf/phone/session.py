@@ -64,6 +64,7 @@ class MediaPorts:
         self.on_rtp: Callable[[bytes, Address], None] = _drop
         self.on_rtcp: Callable[[bytes, Address], None] = _drop
         self.address = address
+        self._reactor, self._rng = reactor, rng
         self._rtp = _Socket(lambda data, source: self.on_rtp(data, source))
         self._rtcp = _Socket(lambda data, source: self.on_rtcp(data, source))
         self.port, self._listening = self._listen(reactor, rng)
@@ -82,6 +83,10 @@ class MediaPorts:
             else:
                 return port, listening
         raise PhoneError(f"no UDP port for sound on {self.address}: {trouble and trouble.socketError}; try --bind")
+
+    def another(self) -> MediaPorts:
+        """A pair besides. Raises PhoneError."""
+        return MediaPorts(self._reactor, self.address, self._rng)
 
     def send_rtp(self, datagram: bytes, address: Address) -> None:
         self._rtp.send(datagram, address)
