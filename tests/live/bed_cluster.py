@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bed_audio import read_wav
+from bed_nat import Home
 from bed_phones import end_process, favour, own_address
 from bed_server import BIN, Server, inside, merged
 from bed_weather import Weather, WeatherProcess
@@ -116,7 +117,7 @@ class Cluster:
         folder: Path,
         names: str,
         cluster: Mapping[str, Any] | None = None,
-        hosts: Namespaces | None = None,
+        hosts: Namespaces | Home | None = None,
         more: Mapping[str, Any] | None = None,
         own: Mapping[str, Mapping[str, Any]] | None = None,
         ppm: Mapping[str, float] | None = None,
@@ -161,9 +162,10 @@ class Cluster:
         seconds: float,
         tone: float | None = None,
         play: Path | None = None,
+        stays: bool = False,
     ) -> Phone:
-        """A phone at that address, wherever its call leads. play: a WAV, over and over."""
-        words = [*within, str(BIN / "xconf"), "phone", uri, "--bind", address]
+        """A phone at that address, wherever its call leads. play: a WAV, over and over; stays: it goes nowhere else by REFER."""
+        words = [*within, str(BIN / "xconf"), "phone", uri, "--bind", address, *(["--stay"] if stays else [])]
         if play is not None:
             words += ["--play", str(play), "--loop"]
         self.phones[name] = Phone(self.folder, name, words, seconds, tone)
@@ -240,7 +242,7 @@ def cluster(
     folder: Path,
     names: str,
     settings: Mapping[str, Any] | None = None,
-    hosts: Namespaces | None = None,
+    hosts: Namespaces | Home | None = None,
     more: Mapping[str, Any] | None = None,
     own: Mapping[str, Mapping[str, Any]] | None = None,
     ppm: Mapping[str, float] | None = None,

@@ -10,12 +10,13 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bed_cluster import Cluster, cluster
 from bed_kamailio import PROGRAM, answers_options
+from bed_nat import Home
 from bed_phones import end_process, need, own_address, wait_for
 from bed_server import BIN, ROOT, Server
 
@@ -151,13 +152,23 @@ class FakeNode:
 
 
 @contextlib.contextmanager
-def front_and_nodes(folder: Path, names: str, **more: Any) -> Iterator[tuple[Front, Cluster]]:
-    """Nodes that know a front, which has the list that one of them has written."""
-    address = own_address()
-    trunks = {"front": {"address": address, "media": ["127.0.0.0/8"]}}
+def front_and_nodes(
+    folder: Path,
+    names: str,
+    home: Home | None = None,
+    set_: Mapping[str, str] | None = None,
+    address: str = "",
+    **more: Any,
+) -> Iterator[tuple[Front, Cluster]]:
+    """Nodes that know a front, which has the list that one of them has written. home: whose telephones they are for; set_: what
+    is set at the top of kamailio.cfg; address: the front's, else any; more: of the nodes' configuration.
+    """
+    address = address or (home.front if home is not None else own_address())
+    trunks = {"front": {"address": address, "media": ["0.0.0.0/0"], "front": True}}
     settings = {"sip": {"trunks": trunks}, **more}
-    with cluster(folder, names, {"router": {"enable": True}}, more=settings) as nodes, contextlib.ExitStack() as stack:
-        front = Front(folder / "front", address)
+    router = {"router": {"enable": True}}
+    with cluster(folder, names, router, home, settings) as nodes, contextlib.ExitStack() as stack:
+        front = Front(folder / "front", address, **(set_ or {}))
         stack.callback(front.stop)
         wait_for(lambda: front.take(*nodes.nodes.values()).count("\n1 ") == len(names), 10, "all nodes are in the list")
         wait_for(lambda: set(front.flags().values()) == {"AP"}, 5, "all take calls")

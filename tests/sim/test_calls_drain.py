@@ -147,7 +147,7 @@ def test_telephones_are_moved_to_the_number_that_they_dialled(node: Node) -> Non
     assert targets == [["sip:3000@127.0.0.8:5070"]] * 2 + [["sip:4001@127.0.0.8:5070"]]
     assert all(phone.up.ended for phone in (ann, bob, cat))
     left = [event.reason for event in office.events if isinstance(event, events.MemberLeft)]
-    assert left == ["transferred"] * 3
+    assert left == ["moved to another node"] * 3
     assert node.stops == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -311,6 +312,29 @@ def test_a_trunk_may_name_another_address_of_a_trunk(office: Office) -> None:
     stranger.call("4000", stranger.sdp("recvonly", address="127.0.0.2", port=office.phones[0].port))
     office.run(0.2)
     assert not trunk.packets
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_telephones_that_are_translated_as_their_proxy_says_are_heard_from_other_ports(
+    office: Office, late: bool
+) -> None:
+    """`a=direction:active`: the proxy has put in the address that they have outside, and knows no ports."""
+    office.rules.trunks = {"127.0.0.2", "127.0.0.3"}
+    phones = [office.phone("127.0.0.2", sip_port=5060 + number) for number in range(2)]
+    for number, phone in enumerate(phones):
+        phone.socket.close()
+        phone.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        phone.socket.bind(("127.0.0.3", 0))
+        phone.socket.setblocking(False)
+        said = phone.sdp(address="127.0.0.3", port=40_000 + number, more="a=direction:active\r\n")
+        phone.answer = lambda event, said=said: said  # type: ignore[misc]
+        phone.dial("3000", None if late else said)
+    office.run(0.2)
+    assert office.logged("by its own account, at 127.0.0.3 by its packets")
+    phones[0].tone, phones[1].tone = 500.0, 900.0
+    office.run(1)
+    assert phones[0].hears(900) and phones[1].hears(500)
+    assert not phones[0].hears(500) and not phones[1].hears(900)
 
 
 def test_a_phone_that_signals_over_ipv6_is_expected_at_the_address_that_it_names() -> None:

@@ -166,6 +166,12 @@ def test_hanging_up_on_the_way() -> None:
     assert world.nothing_left()
 
 
+def test_who_wants_to_stay_does() -> None:
+    world = World(stay=True)
+    world.refer()
+    assert world.news == [603] and not world.outcomes
+
+
 def test_who_has_called_us_does_not_have_us_call_others() -> None:
     world = World()
     world.refer(NEW_URI, name=CALLER)

@@ -104,6 +104,32 @@ def test_who_does_not_follow_is_forwarded_by_all_nodes(tmp_path: Path, capsys: p
     assert "--forward: 'carrier'" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
+def test_behind_a_front_all_nodes_are_alike_and_nobody_else_calls(tmp_path: Path) -> None:
+    assert init(tmp_path, "2", "--front", "127.0.0.5", "--allow", "192.0.2.0/24") == 0
+    for name in ("main", "v1", "v2"):
+        settings = load(tmp_path / name / "xconf.yaml").settings
+        assert not settings.sip.allow and settings.cluster.router.enable
+        (trunk,) = settings.sip.trunks.values()
+        assert trunk.front and trunk.address is not None and str(trunk.address.network) == "127.0.0.5/32"
+        route = settings.route("3000")
+        assert route is not None and route[0].flags.text == "+speaker"
+    assert '#!trydef CALLERS "192.0.2.0/24"' in (tmp_path / "front/front.cfg").read_text()
+    asks = (tmp_path / "front/xconf-dispatcher.service").read_text()
+    assert [f"{tmp_path}/{name}/xconf.yaml'" in asks for name in ("main", "v1", "v2")] == [True] * 3
+    assert "ssh" not in asks
+
+
+def test_the_front_asks_nodes_of_other_machines_by_ssh_and_has_an_address_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    addresses = ["--address", "192.0.2.10", "--address", "192.0.2.11"]
+    assert init(tmp_path, "1", *addresses, "--front", "192.0.2.11") == 1
+    assert "give kamailio an address of its own" in capsys.readouterr().err
+    assert init(tmp_path, "1", *addresses, "--front", "192.0.2.5") == 0
+    asks = (tmp_path / "front/xconf-dispatcher.service").read_text()
+    assert "'ssh -o ConnectTimeout=3 192.0.2.11 " in asks
+
+
 def test_secrets_are_for_their_owner_alone_and_new_each_time(tmp_path: Path) -> None:
     assert init(tmp_path / "a", "1") == 0 and init(tmp_path / "b", "1") == 0
     for name in ("main", "v1"):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xconf.calls.placed import HEADER, MOST, WITHIN, Placed, Placements
+from xconf.calls.once import MOST, WITHIN
+from xconf.calls.placed import HEADER, Placed, Placements
 from xconf.sip.message import Request
 
 
@@ -108,7 +109,7 @@ def test_what_is_remembered_is_bounded() -> None:
     a, b = nodes(clock, "a", "b")
     for number in range(MOST + 10):
         assert b.open(sealed(a, invite(str(number)))) is not None
-    assert len(b._taken) == MOST
+    assert len(b._once._taken) == MOST
     clock.now += 3 * WITHIN
     assert b.open(sealed(a, invite("last"))) is not None
-    assert len(b._taken) == 1
+    assert len(b._once._taken) == 1

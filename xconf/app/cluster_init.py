@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NETWORK",
         help="who does not follow a 302, so that the nodes forward his calls to one another (default: nobody)",
     )
+    parser.add_argument(
+        "--front", metavar="ADDRESS", help="of a kamailio that takes the calls for all nodes, see conf/kamailio"
+    )
     parser.add_argument("--user", help="who runs the nodes (default: you; xconf, if you are root)")
     return parser
 
@@ -85,10 +88,13 @@ def plan(options: argparse.Namespace) -> Cluster:
     for path in (folder, programs):
         if not _PLAIN.fullmatch(str(path)):
             raise InitError(f"{path} has characters that systemd takes for others; choose another folder")
+    front = _address(options.front) if options.front else ""
+    if front in addresses:
+        raise InitError(f"--front {front} is a node's, too; give kamailio an address of its own")
     user = _user(options.user)
     allow = _networks("--allow", options.allow) or _machines(nodes)
     forward = _networks("--forward", options.forward)
-    return Cluster(nodes, allow, forward, secrets.token_hex(32), folder, programs, user)
+    return Cluster(nodes, allow, forward, front, secrets.token_hex(32), folder, programs, user)
 
 
 def _address(text: str) -> str:
@@ -149,7 +155,7 @@ def write(cluster: Cluster) -> None:
 def _draft(cluster: Cluster, draft: Path) -> None:
     for file in cluster.files():
         path = draft / file.path
-        path.parent.mkdir(mode=0o755 if path.parent.name == "systemd" else 0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o755 if path.parent.name in ("systemd", "front") else 0o700, exist_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode), "w") as out:
             out.write(file.text)
     for node in cluster.nodes:
@@ -169,9 +175,11 @@ def _hand_over(cluster: Cluster, draft: Path) -> None:
 
 def _told(cluster: Cluster) -> list[str]:
     folder = cluster.folder
+    front = [f"kamailio at {cluster.front} takes {folder}/front, see conf/kamailio/README.md"] if cluster.front else []
     return [
         *(f"{node.name:5} sip:{node.sip}  tunnel {node.tunnel}  {folder / node.name}" for node in cluster.nodes),
         f"start them: systemctl enable --now {folder}/systemd/*.service",
         f"or one of them by hand: twistd -n xconf -c {folder}/main/xconf.yaml",
+        *front,
         f"a main node that you have already takes the section `cluster` of {folder}/main/xconf.yaml, and cluster.key",
     ]

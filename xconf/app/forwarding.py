@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from xconf.app.cluster_settings import Cluster
 from xconf.app.settings import Settings
 from xconf.calls.forwarding import Forwarding
+from xconf.calls.inbound import Calls
+from xconf.calls.moved import Moves
 from xconf.calls.names import Names
 from xconf.calls.next_hops import FoundHops
 from xconf.calls.placed import Placements
 from xconf.cluster.seal import key_for
 from xconf.sip.proxy import Proxy
 from xconf.sip.transport import SIPService
+
+_MOVES = b"members that move to another node"
 
 
 def make_forwarding(settings: Settings, sip: SIPService, names: Names) -> Forwarding | None:
@@ -28,8 +32,17 @@ def make_forwarding(settings: Settings, sip: SIPService, names: Names) -> Forwar
     return Forwarding(proxy, placements, hops, lambda host, trunk: listed(cluster, host, trunk), sip.seconds)
 
 
-def adopt_secrets(forwarding: Forwarding | None, secrets: Sequence[bytes]) -> None:
+def make_moves(settings: Settings) -> Moves | None:
+    """None for a node that is alone."""
+    cluster = settings.cluster
+    return Moves(_keys(_MOVES, cluster.secrets), time.time) if cluster.enable else None
+
+
+def adopt_secrets(calls: Calls, secrets: Sequence[bytes]) -> None:
     """Other secrets, from now on; calls of the former one that goes on to be accepted stay as they are."""
+    if calls.moves is not None:
+        calls.moves.keys = _keys(_MOVES, secrets)
+    forwarding = calls.forwarding
     if forwarding is not None:
         forwarding.proxy.tickets.keys = _keys(b"the way of forwarded calls", secrets)
         forwarding.placements.keys = _keys(b"calls that are forwarded", secrets)

@@ -61,11 +61,15 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """allow: networks that may call; forward: networks and addresses of callers who do not follow a 302; folder: where all of it will be; programs: of twistd and xconf; user: who runs it."""
+    """allow: networks that may call; forward: networks and addresses of callers who do not follow a 302; front: address of the
+    kamailio that takes the calls for all nodes, "" for none; folder: where all of it will be; programs: of twistd and xconf; user:
+    who runs it.
+    """
 
     nodes: Sequence[Node]
     allow: Sequence[str]
     forward: Sequence[str]
+    front: str
     secret: str
     folder: Path
     programs: Path
@@ -77,19 +81,39 @@ class Cluster:
             yield File(f"{node.name}/xconf.yaml", self.configuration(node), 0o600)
             yield File(f"{node.name}/cluster.key", f"{self.secret}\n", 0o600)
             yield File(f"systemd/xconf-{node.name}.service", self.unit(node), 0o644)
+        if self.front:
+            yield File("front/front.cfg", FRONT.format(address=self.front, allow=",".join(self.allow)), 0o644)
+            yield File("front/xconf-dispatcher.service", self.dispatcher(), 0o644)
 
     def configuration(self, node: Node) -> str:
         peers = "".join(f"\n    - {other.tunnel}  # {other.name}" for other in self.nodes if other is not node)
         return CONFIGURATION.format(
             node=node,
             role="main node" if node.main else f"visitor node {node.name}",
-            allow=", ".join(self.allow),
+            # Behind a front nobody else calls, and all nodes are alike, for it gives any call to any of them.
+            callers=TRUNK.format(address=self.front) if self.front else f"allow: [{', '.join(self.allow)}]",
             calls=10_000 if node.main else VISITORS,
-            dialplan=SPEAKERS if node.main else LISTENERS,
-            takes="speakers" if node.main else "listeners",
-            forward=f", forward: [{', '.join(self.forward)}]" if self.forward else "",
+            dialplan=SPEAKERS if node.main or self.front else LISTENERS,
+            router=self.router(node),
             peers=peers,
         )
+
+    def router(self, node: Node) -> str:
+        """Whom the node takes from the others, and whose calls it forwards."""
+        forward = f", forward: [{', '.join(self.forward)}]" if self.forward else ""
+        if self.front:
+            return f"  router: {{enable: true{forward}}}"
+        return ROUTER.format(takes="speakers" if node.main else "listeners", forward=forward)
+
+    def dispatcher(self) -> str:
+        """The unit that writes the front's list of nodes."""
+        alone = len({node.address for node in self.nodes}) == 1
+        asks = (
+            ("" if alone else f"ssh -o ConnectTimeout=3 {node.address} ")
+            + f"{self.programs}/xconf ctl -c {self.folder / node.name}/xconf.yaml"
+            for node in self.nodes
+        )
+        return DISPATCHER.format(asks=" \\\n    ".join(f"'{ask}'" for ask in asks))
 
     def unit(self, node: Node) -> str:
         return UNIT.format(node=node, programs=self.programs, folder=self.folder / node.name, user=self.user)
@@ -102,7 +126,7 @@ node: {{name: {node.name}}}
 
 sip:
   listen: [udp://{node.sip}, tcp://{node.sip}]
-  allow: [{allow}]
+  {callers}
   limits: {{calls: {calls}}}
 
 rtp: {{address: {node.address}, ports: {node.rtp}}}
@@ -123,8 +147,38 @@ cluster:
   secret: !file cluster.key
   listen: {node.tunnel}
   peers:{peers}
+{router}
+"""
+
+ROUTER = """\
   # A call to any node goes where there is room: who speaks to main, who listens to a visitor node.
-  router: {{enable: true, takes: {takes}{forward}}}
+  router: {{enable: true, takes: {takes}{forward}}}"""
+
+TRUNK = """\
+allow: []
+  trunks:
+    # kamailio; sound comes from the telephones themselves, and who is moved to another node calls kamailio again
+    front: {{address: {address}, media: [0.0.0.0/0], front: true}}"""
+
+FRONT = """\
+# What kamailio.cfg is to know of this cluster, as `xconf cluster-init` wrote it: put it beside kamailio.cfg.
+#!trydef FRONT udp:{address}:5060
+#!trydef FRONT_TCP tcp:{address}:5060
+#!trydef CALLERS "{allow}"
+"""
+
+DISPATCHER = """\
+# Writes the list of nodes for kamailio once, as xconf-dispatcher.timer has it done again and again. The next node is asked where
+# one does not answer.
+[Unit]
+Description=list of the xconf nodes for kamailio
+After=kamailio.service
+
+[Service]
+Type=oneshot
+ExecStart=/etc/kamailio/xconf-dispatcher \\
+    {asks}
+TimeoutStartSec=60
 """
 
 SPEAKERS = """\

@@ -22,7 +22,7 @@ from xconf.app.certificates import CertificateWatch
 from xconf.app.cluster import make_tunnel
 from xconf.app.config import Configuration, load
 from xconf.app.eventlog import log_events
-from xconf.app.forwarding import adopt_secrets, make_forwarding
+from xconf.app.forwarding import adopt_secrets, make_forwarding, make_moves
 from xconf.app.history.command import history_command
 from xconf.app.invite_settings import Invite
 from xconf.app.logs import take_logging
@@ -129,6 +129,7 @@ class Server(MultiService):
             self.media.before = self.tunnel.read
         self.nodes = make_nodes(reactor, configuration, self.tunnel, self.conferences, self.busy)
         self.calls.forwarding = make_forwarding(settings, self.sip, names)
+        self.calls.moves = make_moves(settings)
         self.calls.placement = make_placement(self.nodes, self.conferences, self.calls)
         self.sip.user_agent.closed = lambda: self.calls.closed() is not None
         self.steer = steered(self.nodes, self.conferences)
@@ -257,7 +258,7 @@ class Server(MultiService):
             self.tunnel.adopt(fresh.settings.cluster.secrets)
         if self.nodes is not None and fresh.settings.cluster.secrets:
             self.nodes.adopt(fresh.settings.cluster.secrets)
-            adopt_secrets(self.calls.forwarding, fresh.settings.cluster.secrets)
+            adopt_secrets(self.calls, fresh.settings.cluster.secrets)
         if fresh.contexts is not None:
             self._certificates.adopt(fresh.contexts)
         self.security.verify = verification(fresh.settings.sip.tls)

@@ -47,6 +47,7 @@ class Trunk(Section, frozen=True):
     retry: Annotated[int, Meta(ge=1, le=1800)] = 30
     allow: list[Origin] = []
     media: list[Network] = []
+    front: bool = False
     users: dict[str, Name] = {}
     certificate_name: Domain | None = None
     options_interval: Seconds = 0

@@ -31,6 +31,7 @@ def _trunk(name: str, its: TrunkSettings) -> Trunk:
         retry=its.retry,
         networks=tuple(origin.network.network for origin in origins if origin.network),
         hosts=tuple((at.host.host, at.host.port) for at in origins if at.host and not at.network),
+        front=its.front,
         media=tuple(network.network for network in its.media),
         users=its.users,
         certificate=(its.certificate_name or "").lower(),

@@ -11,15 +11,18 @@ from twisted.logger import Logger
 
 from xconf.calls.access import Route
 from xconf.calls.addresses import UNSPECIFIED, media_host
+from xconf.calls.moved import without_seal
 from xconf.calls.outbound_transfer import Transfer, TransferError, Transferred, failed
 from xconf.calls.terms import Terms
 from xconf.conference.member import Member, Reason
+from xconf.conference.settings import Settings
 from xconf.media.leg import Leg, LegMedia
 from xconf.sip import offer_answer
 from xconf.sip.events import Ended, Progress
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import RtpMap, SessionDescription, revised
 from xconf.sip.session import Session
+from xconf.sip.uri import URI
 
 if TYPE_CHECKING:
     from xconf.calls.inbound import Calls
@@ -46,7 +49,8 @@ class Call:
     """Lives from INVITE to the end of the session. `end` is where every way out leads.
 
     local: our offer, in the INVITE of a call that we place; placer: who placed it; number: that was dialled to reach us;
-    host: where the signalling begins, if another node forwards it.
+    host: where the signalling begins, if another node forwards it; fronted: it came by a proxy in front of the nodes;
+    moved: what the member was on another node until now.
     """
 
     def __init__(
@@ -62,12 +66,16 @@ class Call:
         placer: Placer | None = None,
         number: str = "",
         host: str = "",
+        fronted: bool = False,
+        moved: Settings | None = None,
     ) -> None:
         self.session = session
         self.route = route
         self.leg = leg
         self.caller = caller
         self.number = number
+        self._fronted = fronted
+        self._moved = moved
         self._host = host if host != session.flow.remote[0] else ""
         self.member: Member | None = None
         self.counted_at = ""  # the host that it counts for; its phone may move to another
@@ -91,6 +99,16 @@ class Call:
     def host(self) -> str:
         """Where its signalling comes from."""
         return self._host or self.session.flow.remote[0]
+
+    @property
+    def front(self) -> URI | None:
+        """What its telephone called, where that is a proxy in front of the nodes: it may reach nothing else."""
+        dialog = self.session.dialog
+        if not self._fronted or dialog is None or not dialog.route_set:
+            return None
+        nearest = dialog.route_set[-1].uri
+        params = {"transport": nearest.transport} if nearest.transport else {}
+        return URI("sip", user=self.number, host=nearest.host, port=nearest.port, params=params)
 
     @property
     def terms(self) -> Terms:
@@ -163,8 +181,8 @@ class Call:
         )
         if before == (media, self.host):
             return  # a refresh: the sound goes on without a break
-        addressed = self._calls.believes(remote[0], self.host)
-        self.leg.set_media(media, host=media_host(self.host, self.leg.port.six), addressed=addressed)
+        host, addressed = self._calls.whereabouts(agreed, self.host)
+        self.leg.set_media(media, host=media_host(host, self.leg.port.six), addressed=addressed)
         self._entered = media, self.host
         log.info(
             "media: {codec}, we {direction}, phone at {address}:{port}{doubt}",
@@ -173,7 +191,7 @@ class Call:
             direction=agreed.direction,
             address=remote[0],
             port=remote[1],
-            doubt="" if addressed else f" by its own account, at {self.host} by its packets",
+            doubt="" if addressed else f" by its own account, at {host} by its packets",
         )
 
     # Its life
@@ -181,12 +199,14 @@ class Call:
     def confirm(self) -> None:
         """The phone has acknowledged: into the conference. Raises ConferenceError and OutOfRows."""
         if self.member is None:
-            conference = self._calls.conferences.find_or_create(self.route.conference, self.route.profile)
-            self.member = conference.join(self, self.route.flags)
+            moved, route = self._moved is not None, self.route
+            conference = self._calls.conferences.find_or_create(route.conference, route.profile, moved=moved)
+            self.member = conference.join(self, route.flags, self._moved, moved=moved)
 
-    def transfer(self, target: str) -> Deferred[Transferred]:
+    def transfer(self, target: str, reason: str = Reason.TRANSFERRED) -> Deferred[Transferred]:
         """Have the telephone call a SIP URI instead (blind transfer, RFC 5589 section 6). When it has reached somebody its
-        call ends here, else it stays. Fires with what came of it; fails with TransferError when it cannot be begun.
+        call ends here, for that reason, else it stays. Fires with what came of it; fails with TransferError when it cannot
+        be begun.
         """
         result: Deferred[Transferred] = Deferred()
 
@@ -195,18 +215,18 @@ class Call:
             log.info(
                 "transfer to {target}: {status} {reason}",
                 call_id=self.call_id,
-                target=target,
+                target=without_seal(target),
                 status=outcome.status,
                 reason=outcome.reason,
             )
             result.callback(outcome)
             if outcome.done:
-                self.hangup(Reason.TRANSFERRED)
+                self.hangup(reason)
 
         try:
             if self.transferring is not None:
                 raise TransferError("the call is being transferred already")
-            self.transferring = Transfer(self.session, target, self._calls.seconds(), over)
+            self.transferring = Transfer(self.session, target, self._calls.seconds(), over, reason)
         except TransferError as fault:
             return failed(fault)
         return result
@@ -240,6 +260,7 @@ class Call:
         with ExitStack() as last:  # done whatever fails before
             transfer, self.transferring = self.transferring, None
             if transfer is not None:
+                reason = transfer.reason if transfer.accepted else reason
                 last.callback(transfer.hung_up)
             placer, self.placer = self.placer, None
             if placer is not None:
@@ -248,4 +269,4 @@ class Call:
             last.callback(self.leg.close)
             member, self.member = self.member, None
             if member is not None:
-                member.leave(Reason.TRANSFERRED if reason == Reason.TRANSFERRED else Reason.HUNG_UP)
+                member.leave(reason if reason in (Reason.TRANSFERRED, Reason.MOVED) else Reason.HUNG_UP)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from xconf.calls.moved import goes_along
 from xconf.calls.next_hops import NextHops, NoWay
 from xconf.calls.placed import Placements
 from xconf.calls.placement import Elsewhere
@@ -73,7 +74,8 @@ class Forwarding:
         trunk = call.trunk.name if call.trunk else ""
         sealed = self.placements.seal(call.request, call.host, trunk, to.node)
         try:
-            self.proxy.forward(call.session, _target(to.address(call.number)), flow, failed, self._seconds(), [sealed])
+            uri = _target(goes_along(to.address(call.number), call.request))
+            self.proxy.forward(call.session, uri, flow, failed, self._seconds(), [sealed])
         except LocalProtocolError as error:
             not_taken(str(error))
 

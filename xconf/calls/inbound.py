@@ -13,7 +13,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from xconf.calls.access import Access, Route
-from xconf.calls.addresses import media_host, number_of, plausible
+from xconf.calls.addresses import UNSPECIFIED, media_host, number_of, plausible
 from xconf.calls.admission import Admission
 from xconf.calls.arrival import Arrival, arrived, authenticated
 from xconf.calls.call import Call
@@ -21,6 +21,7 @@ from xconf.calls.forwarding import Forwarding
 from xconf.calls.identity import caller_of
 from xconf.calls.leaving import Away, hang_up_all
 from xconf.calls.media_addresses import MediaAddresses
+from xconf.calls.moved import Moves
 from xconf.calls.placement import Placement, elsewhere, goes_on, send_on
 from xconf.calls.terms import Terms
 from xconf.conference.errors import ConferenceError
@@ -90,6 +91,7 @@ class Calls:
         self.away: Away | None = None  # while the node is being drained
         self.placement: Placement | None = None  # where other nodes take calls, too
         self.forwarding: Forwarding | None = None
+        self.moves: Moves | None = None
         self._look = LoopingCall(self._ask_silent)
         self._look.clock = reactor
         self._handlers: dict[type[Any], Callable[[Any], None]] = {
@@ -161,19 +163,24 @@ class Calls:
         session, host, trunk = came.session, came.host, came.trunk
         body = sdp_of(came.request)
         offer = None if body is None else SessionDescription.parse(body)
-        conference = self.conferences.find_or_create(route.conference, route.profile)
+        moved = self.moves.open(came.request, route.conference) if self.moves is not None else None
+        conference = self.conferences.find_or_create(route.conference, route.profile, moved=moved is not None)
         terms = Terms.of(conference)
         six = self.media_addresses.family(host, offer)
         negotiated = None if offer is None else self.negotiate(offer, host, terms, six)
-        remote = negotiated[2].remote_address if negotiated else None
-        if remote is not None and not self.believes(remote[0], host):
-            remote = None
-        leg = self._engine.create_leg(conference.mix, remote, media_host(host, six))
+        agreed = negotiated[2] if negotiated else None
+        source, addressed = self.whereabouts(agreed, host) if agreed else (host, False)
+        remote = agreed.remote_address if agreed and addressed else None
+        leg = self._engine.create_leg(conference.mix, remote, media_host(source, six))
         # From here on the end of the session, which follows on any fault, frees the leg.
         caller = caller_of(came.request, trusted=trunk is not None)
-        call = self.begin(Call(self, session, route, leg, caller, terms, number=came.number, host=host))
+        fronted = trunk is not None and trunk.front
+        call = Call(
+            self, session, route, leg, caller, terms, number=came.number, host=host, fronted=fronted, moved=moved
+        )
+        self.begin(call)
         log.info(
-            "call from {caller} at {host}{trunk}{by} to {number}: conference {conference}",
+            "call from {caller} at {host}{trunk}{by} to {number}: conference {conference}{moved}",
             call_id=session.call_id,
             caller=call.caller,
             host=host,
@@ -181,6 +188,7 @@ class Calls:
             by=f", forwarded by {came.by}," if came.by else "",
             number=number_of(came.request.uri),
             conference=route.conference,
+            moved=", where the caller was on another node" if moved is not None else "",
         )
         session.accept(call.answer(*negotiated) if negotiated else call.offer(), self._reactor.seconds())
 
@@ -347,6 +355,14 @@ class Calls:
             ptime=terms.ptime,
         )
         return offer, answer, agreed
+
+    def whereabouts(self, agreed: Agreed, host: str) -> tuple[str, bool]:
+        """Where packets of a phone come from that signals from `host`, and whether from the port that it names."""
+        address = agreed.remote_address[0]
+        believed = self.believes(address, host)
+        if agreed.translated and believed and address not in UNSPECIFIED:
+            return address, False
+        return host, believed
 
     def believes(self, address: str, host: str) -> bool:
         """Whether packets of a phone that signals from `host` can come from the media address that it names."""

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from xconf.calls.outbound_transfer import TransferError, Transferred
 from xconf.calls.placement import Elsewhere
 from xconf.conference.conference import AT_ONCE
-from xconf.conference.member import Reason
+from xconf.conference.member import Member, Reason
 from xconf.sip.uri import URI
 
 if TYPE_CHECKING:
@@ -152,7 +152,15 @@ class Drain:
         if other is None:
             self._waiting.append(call)  # until a node has room
             return
-        call.transfer(str(other.address(call.number))).addCallbacks(self._went, self._not_begun)
+        call.transfer(str(self._way(call, call.member, other)), Reason.MOVED).addCallbacks(self._went, self._not_begun)
+
+    def _way(self, call: Call, member: Member, other: Elsewhere) -> URI:
+        """What its telephone is to call, to be there what it is here."""
+        uri = call.front or other.address(call.number)
+        moves = self._calls.moves
+        if moves is None or not member.hears:
+            return uri
+        return moves.seal(uri, member.settings, member.conference.name, call.session.remote.uri)
 
     def _chosen(self, call: Call) -> Elsewhere | None:
         placement, member = self._calls.placement, call.member

@@ -30,12 +30,15 @@ class Transferred:
 
 
 class Transfer:
-    """One that is under way. over(result) is called once."""
+    """One that is under way. over(result) is called once. reason: why the member leaves; accepted: it has begun to call."""
 
-    def __init__(self, session: Session, target: str, now: float, over: Callable[[Transferred], None]) -> None:
+    def __init__(
+        self, session: Session, target: str, now: float, over: Callable[[Transferred], None], reason: str
+    ) -> None:
         """Asks the telephone. Raises TransferError."""
+        self.reason = reason
+        self.accepted = False
         self._over: Callable[[Transferred], None] | None = over
-        self._accepted = False
         try:
             uri = URI.parse(target)
         except RemoteProtocolError:
@@ -54,11 +57,11 @@ class Transfer:
         if event.over:
             self._finish(Transferred(event.status, event.reason))
         else:
-            self._accepted = True
+            self.accepted = True
 
     def hung_up(self) -> None:
         """The call is over. A telephone that had begun to call has gone there, as far as it lets us know."""
-        self._finish(Transferred(202, "gone there") if self._accepted else Transferred(487, "hung up"))
+        self._finish(Transferred(202, "gone there") if self.accepted else Transferred(487, "hung up"))
 
     def _finish(self, result: Transferred) -> None:
         over, self._over = self._over, None

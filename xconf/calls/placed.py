@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from xconf.calls.once import Once
 from xconf.sip.message import Request
 
 HEADER = "X-Xconf-Placed"
-WITHIN = 60.0  # s by which the clocks of two nodes, and the way between them, may differ
-MOST = 20_000  # seals that are remembered, so that none is taken twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +29,11 @@ class Placements:
     def __init__(self, node: str, keys: Sequence[bytes], clock: Callable[[], float]) -> None:
         self.keys = keys
         self._node = node
-        self._clock = clock
-        self._taken: OrderedDict[str, float] = OrderedDict()
+        self._once = Once(clock)
 
     def seal(self, request: Request, host: str, trunk: str, to: str) -> tuple[str, str]:
         """The header field with which the node `to` takes this call, once and soon."""
-        fields = {"from": host, "trunk": trunk, "by": self._node, "at": f"{self._clock():.3f}"}
+        fields = {"from": host, "trunk": trunk, "by": self._node, "at": f"{self._once.clock():.3f}"}
         text = ";".join(f"{name}={quote(value, ':')}" for name, value in fields.items())
         return HEADER, f"{text};seal={_seal(self.keys[0], text, to, request)}"
 
@@ -48,8 +45,7 @@ class Placements:
         if not any(hmac.compare_digest(seal, _seal(key, text, self._node, request)) for key in self.keys):
             return None
         fields = {name: unquote(value) for name, _, value in (part.partition("=") for part in text.split(";"))}
-        now = self._clock()
-        if abs(now - float(fields["at"])) > WITHIN or not self._first(seal, now):
+        if not self._once.takes(seal, float(fields["at"])):
             return None
         return Placed(fields["from"], fields["trunk"], fields["by"])
 
@@ -57,15 +53,6 @@ class Placements:
     def is_there(request: Request) -> bool:
         """Whether somebody says that he has placed this call."""
         return HEADER in request.headers
-
-    def _first(self, seal: str, now: float) -> bool:
-        """Whether it comes for the first time in all the time in which it would be believed."""
-        while self._taken and (next(iter(self._taken.values())) < now - 2 * WITHIN or len(self._taken) >= MOST):
-            self._taken.popitem(last=False)
-        if seal in self._taken:
-            return False
-        self._taken[seal] = now
-        return True
 
 
 def _seal(key: bytes, text: str, to: str, request: Request) -> str:

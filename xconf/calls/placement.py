@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from xconf.calls.access import Route
 from xconf.calls.identity import caller_of
+from xconf.calls.moved import goes_along
 from xconf.conference.settings import Settings
 from xconf.sip.message import Request
 from xconf.sip.uri import URI
@@ -98,7 +99,8 @@ def send_on(calls: Calls, call: Arrival, route: Route, to: Elsewhere, without: f
         why=to.why,
     )
     if forwarding is None or not forwarded:
-        call.session.refuse(302, now=calls.seconds(), headers=[("Contact", f"<{to.address(call.number)}>")])
+        there = goes_along(to.address(call.number), call.request)
+        call.session.refuse(302, now=calls.seconds(), headers=[("Contact", f"<{there}>")])
         return
 
     def not_taken(why: str) -> None:

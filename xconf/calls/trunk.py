@@ -23,7 +23,7 @@ class Trunk:
 
     servers: where calls and registrations go, the first first; transport: None for what their domain says; domain: of
     our address there; networks and hosts: where its calls come from, beside the servers' addresses; media: where its
-    sound may be, beside those; users: name and
+    sound may be, beside those; front: a proxy that takes the calls for all nodes; users: name and
     password of calls that are known by them; certificate: whom its certificate is for, "" when calls are not known by it;
     caller_id: our number for those whom we call, "" for whatever the call has.
     """
@@ -40,6 +40,7 @@ class Trunk:
     networks: tuple[Network, ...] = ()
     hosts: tuple[Server, ...] = ()
     media: tuple[Network, ...] = ()
+    front: bool = False
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
     certificate: str = ""
     options_interval: float = 0.0

@@ -103,11 +103,13 @@ class Conference:
         if most and len(self.members) + len(self.waiting) + self.others.members >= most:
             raise ConferenceFull(f"{self.name} has its {most} members")
 
-    def join(self, call: Call, flags: Mapping[str, bool] | None = None, settings: Settings | None = None) -> Member:
+    def join(
+        self, call: Call, flags: Mapping[str, bool] | None = None, settings: Settings | None = None, moved: bool = False
+    ) -> Member:
         """A call that is up comes in, first into the PIN menu where there is one. flags: see `member_flags`; settings: in
-        place of them, what the member had elsewhere.
+        place of them, what the member had elsewhere; moved: in this conference, on another node, so it just goes on.
         """
-        member = Member(self, call, settings or Settings.of(flags or {}))
+        member = Member(self, call, settings or Settings.of(flags or {}), moved=moved)
         self.waiting[member.id] = member
         if self.ending:
             member.leave(Reason.ENDED)
@@ -143,12 +145,12 @@ class Conference:
             else:
                 self.moderation.lost()
 
-    def retire(self, member: Member) -> None:
+    def retire(self, member: Member, reason: str) -> None:
         """It is no member any more, though its call may go on for a prompt."""
         self.recordings.left()
         self.waiting.pop(member.id, None)
         if self.members.pop(member.id, None):
-            self._crier.left(member)
+            self._crier.left(member, reason)
             if member.settings.admin:
                 self.moderation.lost()
         self.leaving[member.id] = member

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from xconf.conference import spoken
+from xconf.conference.member import Reason
 from xconf.conference.slot import Slot
 from xconf.media.sources import Recorded, SoundError
 
@@ -40,12 +41,14 @@ class Crier:
             self._go_on()
 
     def came(self, member: Member) -> None:
-        """Somebody is here, who was not."""
-        self._announce(member, self._conference.profile.member_join, self._conference.profile.member_has_joined, 1)
+        """Somebody is here, who was not, on no node."""
+        if not member.moved:
+            self._announce(member, self._conference.profile.member_join, self._conference.profile.member_has_joined, 1)
 
-    def left(self, member: Member) -> None:
-        """Somebody was here, and is not."""
-        self._announce(member, self._conference.profile.member_leave, self._conference.profile.member_has_left, 0)
+    def left(self, member: Member, reason: str) -> None:
+        """Somebody was here, and is not; unless it is on another node now."""
+        if reason != Reason.MOVED:
+            self._announce(member, self._conference.profile.member_leave, self._conference.profile.member_has_left, 0)
 
     def goodbye(self, spec: str, done: Callable[[], None]) -> bool:
         """A prompt instead of all that was to be said; whether there is one. done: it was heard."""

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     KEYPAD = "left by keypad"
     KICKED = "kicked"
     TRANSFERRED = "transferred"
+    MOVED = "moved to another node"
     WRONG_PIN = "wrong PIN"
     LOCKED = "conference locked"
     ENDED = "conference ended"
@@ -59,13 +60,15 @@ class Reason(StrEnum):
 class Member:
     """Made by `Conference.join`. `leave` is the only way out: it frees everything, once, at any moment."""
 
-    def __init__(self, conference: Conference, call: Call, settings: Settings) -> None:
+    def __init__(self, conference: Conference, call: Call, settings: Settings, *, moved: bool = False) -> None:
+        """moved: it was in this conference on another node until now."""
         self.id = str(uuid.uuid4())
         self.conference = conference
         self.call = call
         self.leg = call.leg
         self.caller = "".join(char for char in call.caller if char.isprintable())[:LONGEST_CALLER]
         self.settings = settings
+        self.moved = moved
         self.stage = Stage.WAITING
         self.joined_at = conference.clock.seconds()
         self.admitted = False
@@ -86,7 +89,7 @@ class Member:
         """The call is up: ask for the PIN, or go in."""
         self.leg.on_digit = self.digit
         self.leg.on_talk = self._talk
-        if not self.conference.profile.pin_auth or self.settings.auth:
+        if self.moved or not self.conference.profile.pin_auth or self.settings.auth:
             self.enter()
         else:
             self._door.ask_pin(self)
@@ -115,20 +118,22 @@ class Member:
             self.enter()
 
     def enter(self) -> None:
-        """Who may come in does, once he has said his name where that is asked for."""
-        if self.conference.locked and not self.settings.admin:
-            self.depart(Reason.LOCKED, "member_barred")
-            return
-        if self._door.ask_name(self):
-            return
+        """Who may come in does, once he has said his name where that is asked for. Who was in already just goes on."""
+        if not self.moved:
+            if self.conference.locked and not self.settings.admin:
+                self.depart(Reason.LOCKED, "member_barred")
+                return
+            if self._door.ask_name(self):
+                return
+            if self.conference.profile.join_muted and not self.settings.admin:
+                self.settings.mute = True
         self.stage = Stage.IN
         self.admitted = True
         self.joined_at = self.conference.clock.seconds()
-        if self.conference.profile.join_muted and not self.settings.admin:
-            self.settings.mute = True
         self.settings.apply(self.leg, self.conference.defaults)
         self.leg.attach(self.conference.mix)
-        self.announce("welcome", "welcome")
+        if not self.moved:
+            self.announce("welcome", "welcome")
         self.conference.admit(self)
 
     def depart(self, reason: str, prompt: str) -> None:
@@ -137,7 +142,7 @@ class Member:
             return
         self._free()
         self.announcer.clear()
-        self.conference.retire(self)
+        self.conference.retire(self, reason)
         self.stage = Stage.LEAVING
         self.leaving = reason
         since = self.conference.clock.seconds()
@@ -192,7 +197,7 @@ class Member:
         """Nothing of it remains but its call."""
         if self.stage is not Stage.LEAVING:
             self._free()
-            self.conference.retire(self)
+            self.conference.retire(self, reason)
         self.stage = Stage.GONE
         self.announcer.close()
         self.leg.on_digit = self.leg.on_talk = None

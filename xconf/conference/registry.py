@@ -124,15 +124,16 @@ class Conferences:
             raise CommandError(f"no conference '{name}'{near(name, self._conferences)}")
         return conference
 
-    def find_or_create(self, name: str, profile: str) -> Conference:
+    def find_or_create(self, name: str, profile: str, *, moved: bool = False) -> Conference:
         """The conference that a call is about to join; it does not end for want of members while the call is set up.
-        The profile matters when it is made anew. Raises ConferenceError.
+        The profile matters when it is made anew. moved: who calls is in it, on another node. Raises ConferenceError.
         """
         conference = self._conferences.get(name)
         if conference is None:
             conference = self._conferences[name] = self._create(name, profile)
             self._house.elsewhere.begun(name)
-        conference.require_room()
+        if not moved:  # who is counted already
+            conference.require_room()
         conference.expect()
         return conference
 

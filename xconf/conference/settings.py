@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 from xconf.conference.profile import MAX_LEVEL, Profile
 from xconf.media.leg import Agc
@@ -70,6 +70,18 @@ class Settings:
         for name, on in flags.items():
             setattr(settings, name, on)
         return settings
+
+    def told(self) -> dict[str, Any]:
+        """What is not as every member begins, for another node; JSON can hold it."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(_ANY, name)}
+
+    @classmethod
+    def as_told(cls, told: Mapping[str, Any]) -> Settings:
+        """The reverse. What a node of another version tells besides is passed over."""
+        known = {field.name: told[field.name] for field in fields(cls) if field.name in told}
+        if known.get("agc_settings"):
+            known["agc_settings"] = Agc(**known["agc_settings"])
+        return cls(**known)
 
     def elsewhere(self, *, trusted: bool) -> Settings:
         """What it takes along into another conference: its rights only where they are given by the same PINs."""
@@ -138,3 +150,6 @@ class Settings:
             "cng": defaults.cng if self.cng is None else self.cng,
         }
         return [name for name, on in states.items() if on]
+
+
+_ANY = Settings()

@@ -41,6 +41,7 @@ def _silent(happening: Happening) -> None:
 @dataclass(slots=True, frozen=True)
 class CallSettings:
     """What a call is to do. `codecs` by their names in the catalogue, preferred first; `ptime` in ms; `keys` and `duration` count from the answer.
+    `stay`: a server that asks us to call elsewhere is refused.
 
     `on_arrival` is called with the arrival (monotonic seconds) of each RTP packet.
     """
@@ -52,6 +53,7 @@ class CallSettings:
     keys: tuple[Keys, ...] = ()
     digits_by: str = "rfc4733"
     duration: float | None = None
+    stay: bool = False
     tell: Listener = _silent
     on_arrival: Callable[[float, RtpPacket], None] | None = None
 
@@ -271,7 +273,7 @@ class PhoneCall:
     @property
     def can_move(self) -> bool:
         """Whether the server may move it now."""
-        return self.was_answered and not self.is_over and self._transfer is None
+        return self.was_answered and not self.is_over and self._transfer is None and not self._settings.stay
 
     def transfer(self, transfer: Transfer) -> None:
         """It is to go on at `transfer.target`, until `move` or `stay`."""

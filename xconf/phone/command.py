@@ -112,6 +112,7 @@ class Command:
             keys=options.keys,
             digits_by=options.digits_by,
             duration=options.duration,
+            stay=options.stay,
             tell=self._tell,
             on_arrival=self._arrivals.note if self._arrivals is not None else None,
         )

@@ -60,6 +60,7 @@ class Options:
     password: str | None
     bind: str | None
     transport: str
+    stay: bool
     verbose: bool
     json: bool
 
@@ -94,6 +95,7 @@ def parse(arguments: Sequence[str]) -> Options:
         password=password,
         bind=given.bind,
         transport=given.transport,
+        stay=given.stay,
         verbose=given.verbose,
         json=given.json,
     )
@@ -159,6 +161,7 @@ def _add_signalling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--password", help=f"its password; better in the environment, as {PASSWORD_VARIABLE}")
     group.add_argument("--bind", metavar="ADDRESS", help="own IPv4 address (default: the one that leads there)")
     group.add_argument("--transport", choices=("udp", "tcp"), default="udp", help="for SIP")
+    group.add_argument("--stay", action="store_true", help="do not call elsewhere when the server asks for it (REFER)")
     group.add_argument("--verbose", action="store_true", help="show the SIP messages, on standard error")
     group.add_argument("--json", action="store_true", help="print one JSON object for each event")
 

@@ -91,6 +91,7 @@ class Agreed:
 
     `codec.payload_type` and `telephone_event` are to be sent with, the `receive_` numbers are what the peer sends;
     `direction` is ours; `remote_address` may be 0.0.0.0 or :: of a peer on hold, and then nothing may be sent to it.
+    `translated`: a proxy says of its address that a translator (NAT) is before it: its packets come from another port.
     `ptime` is how many milliseconds of sound the peer wants in a packet; with `comfort_noise` either side may send that in
     place of silence, as payload type 13.
     """
@@ -104,6 +105,7 @@ class Agreed:
     direction: Direction
     ptime: int
     comfort_noise: bool = False
+    translated: bool = False
 
     @property
     def sends(self) -> bool:
@@ -230,6 +232,7 @@ def _agreed(
         direction=direction,
         ptime=min(theirs.ptime or ptime, theirs.maxptime or 1000),
         comfort_noise=choice.comfort_noise,
+        translated=any(each.attribute("direction") == "active" for each in (description, *description.media)),
     )
 
 

@@ -1,0 +1,68 @@
+"""A member who is moved to another node goes on there as what he is: that stands, sealed, in the URI which his telephone is told
+to call.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Callable, Sequence
+
+from xconf.calls.once import Once
+from xconf.conference.settings import Settings
+from xconf.sip.message import Request
+from xconf.sip.uri import URI
+
+PARAMETER = "xconf-as"
+_SEAL = 16  # octets of HMAC-SHA256
+_LONGEST = 1000  # characters
+
+
+class Moves:
+    """keys: what all nodes share: the first one seals, all open. clock: the time of day."""
+
+    def __init__(self, keys: Sequence[bytes], clock: Callable[[], float]) -> None:
+        self.keys = keys
+        self._once = Once(clock)
+
+    def seal(self, uri: URI, settings: Settings, conference: str, caller: URI) -> URI:
+        """The URI with which this caller goes on in that conference as he is here, once and soon."""
+        text = json.dumps({"at": round(self._once.clock(), 3), **settings.told()}, separators=(",", ":")).encode()
+        coded = base64.urlsafe_b64encode(_seal(self.keys[0], text, conference, caller) + text).rstrip(b"=").decode()
+        return uri.replaced(params={**uri.params, PARAMETER: coded})
+
+    def open(self, request: Request, conference: str) -> Settings | None:
+        """What he was; None where the request does not say, or nothing to believe."""
+        coded = request.uri.params.get(PARAMETER)
+        if not coded or len(coded) > _LONGEST or not coded.isascii():
+            return None
+        try:
+            sealed = base64.b64decode(coded + "=" * (-len(coded) % 4), b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            return None
+        seal, text = sealed[:_SEAL], sealed[_SEAL:]
+        if not any(hmac.compare_digest(seal, _seal(key, text, conference, request.from_.uri)) for key in self.keys):
+            return None
+        told = json.loads(text)
+        return Settings.as_told(told) if self._once.takes(seal.hex(), told["at"]) else None
+
+
+def goes_along(uri: URI, request: Request) -> URI:
+    """Where a call is sent on to: it says of the caller what it said here."""
+    told = request.uri.params.get(PARAMETER)
+    return uri.replaced(params={**uri.params, PARAMETER: told}) if told else uri
+
+
+def without_seal(uri: str) -> str:
+    """For the log: what lets somebody in is not for its readers."""
+    return re.sub(rf";{PARAMETER}=[^;?>]*", "", uri)
+
+
+def _seal(key: bytes, text: bytes, conference: str, caller: URI) -> bytes:
+    """Over what is said, of whom, and where. A telephone may call from another of its addresses, but by the same name."""
+    whole = b"\0".join((text, conference.encode(), (caller.user or "").encode("utf-8", "surrogateescape")))
+    return hmac.digest(key, whole, hashlib.sha256)[:_SEAL]
