@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,6 +127,9 @@ def test_a_ticket_says_what_was_sealed_for_its_call_alone(
     sealed = tickets.seal(ticket, call_id)
     assert tickets.open(sealed, call_id) == ticket
     assert tickets.open(sealed, call_id + other) is None
+    named = replace(ticket.flow, names=("b.example.com", "example.com"))
+    again = tickets.open(tickets.seal(replace(ticket, flow=named), call_id), call_id)
+    assert again is not None and again.flow == (ticket.flow if to_caller else named), "a node has to be who it was"
     assert Tickets([b"another"]).open(sealed, call_id) is None
 
 

@@ -22,7 +22,8 @@ _LONGEST = 400  # characters
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """Where requests that carry it go: to the node that has taken the call, always; or to its caller, who was heard on
-    the flow, and as Route and Request-URI say. caller_behind: see `Dialog.peer_behind`.
+    the flow, and as Route and Request-URI say. caller_behind: see `Dialog.peer_behind`. Of the flow's names those of a node are
+    kept: they are demanded of it, however often it is connected to.
     """
 
     flow: Flow
@@ -32,13 +33,15 @@ class Ticket:
     def to_text(self) -> str:
         flow, what = self.flow, 2 * self.to_caller + self.caller_behind
         number = "" if flow.id is None else flow.id
-        return f"{what} {flow.transport} {flow.local[0]} {flow.local[1]} {flow.remote[0]} {flow.remote[1]} {number}"
+        way = f"{what} {flow.transport} {flow.local[0]} {flow.local[1]} {flow.remote[0]} {flow.remote[1]} {number}"
+        return way if self.to_caller else " ".join([way, *flow.names])
 
     @classmethod
     def from_text(cls, text: str) -> Ticket:
         """Of a text of ours."""
-        what, transport, host, port, remote, remote_port, number = text.split(" ")
-        flow = Flow(transport, (host, int(port)), (remote, int(remote_port)), int(number) if number else None)
+        what, transport, host, port, remote, remote_port, number, *names = text.split(" ")
+        places = (host, int(port)), (remote, int(remote_port))
+        flow = Flow(transport, *places, int(number) if number else None, tuple(names))
         return cls(flow, bool(int(what) & 2), bool(int(what) & 1))
 
 
