@@ -129,6 +129,7 @@ class Nodes(MultiService):
 
     def startService(self) -> None:
         super().startService()
+        self._cpu = Processor()
         self._looking.start(LOOK_EVERY)
 
     def stopService(self) -> Any:
@@ -171,7 +172,9 @@ def offered(settings: Settings) -> Load:
 
 
 class Processor:
-    """How much of a core this process uses."""
+    """How much of a core this process uses. A daemon is another process than the one that read its configuration, and its count
+    of what it has used begins anew.
+    """
 
     def __init__(self) -> None:
         self._since, self._used = time.monotonic(), time.process_time()
@@ -183,7 +186,7 @@ class Processor:
         now = time.monotonic()
         if now - self._since >= CPU_OVER:
             used = time.process_time()
-            self._percent = 100 * (used - self._used) / (now - self._since)
+            self._percent = max(0.0, 100 * (used - self._used) / (now - self._since))
             self._since, self._used = now, used
         return self._percent
 

@@ -22,6 +22,7 @@ from xconf.sip.events import Ended, Progress
 from xconf.sip.offer_answer import Agreed
 from xconf.sip.sdp import RtpMap, SessionDescription, revised
 from xconf.sip.session import Session
+from xconf.sip.syntax import Parameters
 from xconf.sip.uri import URI
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Call:
         if not self._fronted or dialog is None or not dialog.route_set:
             return None
         nearest = dialog.route_set[-1].uri
-        params = {"transport": nearest.transport} if nearest.transport else {}
+        params: Parameters = {"transport": nearest.transport} if nearest.transport else {}
         return URI("sip", user=self.number, host=nearest.host, port=nearest.port, params=params)
 
     @property

@@ -231,7 +231,7 @@ class Phone:
             event.session.referrals.refuse(603, now)
             return
         event.session.referrals.accept(now)
-        transfer = Transfer(call, event.session, event.target)
+        transfer = Transfer(call, event.session, event.target, self._service.seconds)
         call.transfer(transfer)
         by = event.request.headers.get("Referred-By") or ""
         found = resolve(self._reactor, event.target)

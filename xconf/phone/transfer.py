@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from xconf.phone.negotiation import Negotiation
@@ -31,15 +32,15 @@ def why_not(uri: URI) -> str:
 class Transfer:
     """From the REFER until the new call is answered or is not. What the new session tells comes here; a `PhoneCall` is told.
 
-    old: the session whose server has asked.
+    old: the session whose server has asked; seconds: of the user agent's clock.
     """
 
-    def __init__(self, call: PhoneCall, old: Session, target: URI) -> None:
+    def __init__(self, call: PhoneCall, old: Session, target: URI, seconds: Callable[[], float]) -> None:
         self.target = target
         self.session: Session | None = None
         self.talk: Negotiation | None = None
         self.ports: MediaPorts | None = None
-        self._call, self._old = call, old
+        self._call, self._old, self._seconds = call, old, seconds
         self._status = 100
         self._why = ""
 
@@ -67,13 +68,18 @@ class Transfer:
         """The new call is up. The old one ends, for servers do not all hang up."""
         assert self.session is not None
         if self.agreed is None:
-            self._why = "answered without a description of the sound that we understand"
-            self.session.hangup(now)
+            self.give_up(Outcome(False, "answered without a description of the sound that we understand"))
             return
         self._call.move(self)
         self.notify(200, now, "OK")
         self._old.app = None
         self._old.hangup(now)
+
+    def give_up(self, outcome: Outcome) -> None:
+        """The new call is of no use; `failed` follows."""
+        assert self.session is not None
+        self._why = outcome.text
+        self.session.hangup(self._seconds())
 
     def failed(self, status: int, why: str, now: float) -> None:
         """There is no new call."""
