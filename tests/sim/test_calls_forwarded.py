@@ -358,7 +358,7 @@ def test_a_caller_cannot_write_it_himself(pair: Pair) -> None:
 def test_a_node_whose_clock_is_an_hour_off_forwards_in_vain_and_says_so(pair: Pair) -> None:
     forwarding = pair.b.calls.forwarding
     assert forwarding is not None
-    forwarding.placements._clock = lambda: pair.day + 3600
+    forwarding.placements._once.clock = lambda: pair.day + 3600
     phone = pair.a.phone("127.0.0.2")
     phone.dial("3000")
     pair.run(1)
