@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -111,7 +110,7 @@ def test_two_hundred_who_listen_are_moved_and_nobody_is_lost(tmp_path: Path, sta
             assert a.process.wait(30) == 0, "it is empty, and ends by itself"
             b.wait_members("3000", CROWD + 1)
             time.sleep(2)
-            load.send_signal(signal.SIGINT)
+            load.terminate()
             said, _ = load.communicate(timeout=20)
         finally:
             end_process(load)

@@ -108,7 +108,7 @@ def test_behind_a_front_all_nodes_are_alike_and_nobody_else_calls(tmp_path: Path
     assert init(tmp_path, "2", "--front", "127.0.0.5", "--allow", "192.0.2.0/24") == 0
     for name in ("main", "v1", "v2"):
         settings = load(tmp_path / name / "xconf.yaml").settings
-        assert not settings.sip.allow and settings.cluster.router.enable
+        assert not settings.sip.allow and settings.cluster.router.enable and settings.sip.limits.calls == 2000
         (trunk,) = settings.sip.trunks.values()
         assert trunk.front and trunk.address is not None and str(trunk.address.network) == "127.0.0.5/32"
         route = settings.route("3000")

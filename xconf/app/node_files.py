@@ -92,7 +92,7 @@ class Cluster:
             role="main node" if node.main else f"visitor node {node.name}",
             # Behind a front nobody else calls, and all nodes are alike, for it gives any call to any of them.
             callers=TRUNK.format(address=self.front) if self.front else f"allow: [{', '.join(self.allow)}]",
-            calls=10_000 if node.main else VISITORS,
+            calls=10_000 if node.main and not self.front else VISITORS,
             dialplan=SPEAKERS if node.main or self.front else LISTENERS,
             router=self.router(node),
             peers=peers,
