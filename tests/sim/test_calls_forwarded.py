@@ -218,6 +218,21 @@ def test_of_three_nodes_the_second_takes_what_the_first_does_not(pair: Pair) -> 
     assert pair.a.logged("not taken by c: it says nothing")
 
 
+def test_a_node_that_is_seen_to_be_gone_is_not_waited_for(pair: Pair) -> None:
+    pair.a.calls.placement = Chosen(("c", "127.0.0.201"), ("b", OTHER))
+    phone = pair.a.phone("127.0.0.2")
+    phone.dial("3000")
+    pair.run(1)
+    assert not phone.is_up and pair.a.calls.forwarding is not None
+    pair.a.calls.forwarding.gone("elsewhere")
+    pair.a.calls.forwarding.gone("c")
+    pair.run(0.3)
+    assert phone.is_up and len(pair.b.calls) == 1
+    pair.a.calls.forwarding.gone("b")
+    pair.run(1)
+    assert phone.is_up and not pair.a.sip.user_agent._watched, "calls that are up go their way"
+
+
 # Nodes with a name
 
 

@@ -493,6 +493,21 @@ def test_a_connection_that_is_lost_before_a_word_has_come_is_the_same() -> None:
     assert town.failures == [(1.0, 503)] and town.cat.seen(Invited)
 
 
+def test_who_is_not_there_any_more_is_not_waited_for_while_it_rings() -> None:
+    """Over UDP nothing tells that but somebody who knows."""
+    town = Town()
+    town.targets = [town.bob, town.cat]
+    rings(town)
+    town.call()
+    town.world.run(2)
+    town.proxy.gone(town.way(town.bob), town.world.now)
+    town.world.run(0.2)
+    assert town.failures == [(2.0, 503)] and len(town.ann.seen(Answered)) == 1
+    assert town.bob.endings == [("cancelled", "remote")]
+    town.ann.seen(Answered)[0].session.hangup(town.world.now)
+    town.settle()
+
+
 def test_with_no_other_node_the_caller_is_told_at_once() -> None:
     town = Town(transport="tcp")
     rings(town)

@@ -45,7 +45,9 @@ class Busy:
 
 
 class Nodes(MultiService):
-    """busy: how busy this node is, as far as calls and media go; bus_trust: who signs the broker's certificate, None: whom the
+    """on_gone: told the name of a node that is not there any more.
+
+    busy: how busy this node is, as far as calls and media go; bus_trust: who signs the broker's certificate, None: whom the
     system believes."""
 
     name = "nodes"
@@ -60,6 +62,7 @@ class Nodes(MultiService):
         bus_trust: Sequence[x509.Certificate] | None = None,
     ) -> None:
         super().__init__()
+        self.on_gone: list[Callable[[str], None]] = []
         self._conferences = conferences
         self._tunnel = tunnel
         self._busy = busy
@@ -150,6 +153,8 @@ class Nodes(MultiService):
         self._tunnel.conferences.restarted(node)  # nothing of it is heard any more
         if self.desk is not None:
             self.desk.gone(node)
+        for told in self.on_gone:
+            told(node)
 
     def _letter(self, letter: bytes) -> None:
         if self.desk is not None:

@@ -130,6 +130,8 @@ class Server(MultiService):
         self.nodes = make_nodes(reactor, configuration, self.tunnel, self.conferences, self.busy)
         self.calls.forwarding = make_forwarding(settings, self.sip, names)
         self.calls.moves = make_moves(settings)
+        if self.nodes is not None and self.calls.forwarding is not None:
+            self.nodes.on_gone.append(self.calls.forwarding.gone)
         self.calls.placement = make_placement(self.nodes, self.conferences, self.calls)
         self.sip.user_agent.closed = lambda: self.calls.closed() is not None
         self.steer = steered(self.nodes, self.conferences)

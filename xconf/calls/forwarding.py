@@ -42,6 +42,7 @@ class Forwarding:
         self._hops = hops
         self._listed = listed
         self._seconds = seconds
+        self._ways: dict[str, list[Flow]] = {}  # to nodes that calls were forwarded to
 
     def wanted(self, call: Arrival) -> bool:
         """Whether its caller does not follow a 302."""
@@ -51,6 +52,7 @@ class Forwarding:
         """To the node's addresses, one after the other."""
 
         def found(flows: list[Flow]) -> None:
+            self._ways[to.node] = flows
             self._try(call, to, flows, not_taken)
 
         def nowhere(failure: Failure) -> None:
@@ -59,6 +61,11 @@ class Forwarding:
                 not_taken(str(failure.value))
 
         self._hops.to(to.uri).addCallbacks(found, nowhere).addErrback(self._fault, call)
+
+    def gone(self, node: str) -> None:
+        """It is not there any more: what it has not answered goes elsewhere."""
+        for flow in self._ways.pop(node, ()):
+            self.proxy.gone(flow, self._seconds())
 
     def _try(self, call: Arrival, to: Elsewhere, flows: list[Flow], not_taken: NotTaken) -> None:
         if not call.session.incoming:  # the caller has given up meanwhile

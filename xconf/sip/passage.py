@@ -50,8 +50,7 @@ class Passage:
         self._client: ClientTransaction | None = ua.transactions.send(request, *hop, self._outcome, now)
         if request.method == "INVITE":
             self._wait(TIMER_C if patience is None else patience, now)
-            if self._client.flow.reliable:
-                ua.watch(self._client.flow, self._lost)
+            ua.watch(self._client.flow, self._lost)
 
     def _wait(self, seconds: float, now: float) -> None:
         if self._timer is not None:
@@ -125,8 +124,8 @@ class Passage:
             self._not_there(408, now)
 
     def _lost(self, flow: Flow, now: float) -> None:
-        """The connection is gone. The transaction waits for answers by another one (section 18.2.2); the caller does not: it is as
-        if it had been answered 503 (section 16.9).
+        """The connection is gone, or who is behind it. The transaction waits for answers by another one (section 18.2.2); the caller
+        does not: it is as if it had been answered 503 (section 16.9).
         """
         if self._client is not None and self._heard and self._client.unanswered and not self._cancelled:
             self._tell_cancel(self._client, now)

@@ -71,6 +71,10 @@ class Proxy:
             over=session.passed_on,
         )
 
+    def gone(self, flow: Flow, now: float) -> None:
+        """Who is there takes no calls any more: those that it has not answered fail."""
+        self._ua.lost_sight(flow, now)
+
     def _record_routes(self, request: Request, caller: Flow, node: Flow) -> tuple[str, str]:
         """Our Record-Route as the node sees it and as the caller does (section 16.7 item 8)."""
         back = Ticket(caller, to_caller=True, caller_behind=is_behind(request, caller))

@@ -105,6 +105,10 @@ class UserAgent:
     def flow_failed(self, flow: Flow, now: float) -> None:
         """The connection is gone, or could not be made."""
         self.transactions.flow_failed(flow, now)
+        self.lost_sight(flow, now)
+
+    def lost_sight(self, flow: Flow, now: float) -> None:
+        """Nobody seems to be there any more: those are told who watch it, and what has been sent goes on."""
         for told in tuple(self._watched.get(flow, ())):
             told(flow, now)
 
