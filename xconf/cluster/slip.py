@@ -7,24 +7,14 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-Samples = npt.NDArray[np.int16]
-Wave = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from xconf.media.between import HALF, Ints, Wave, taps, weighed
 
-HALF = 8  # samples that the filter needs before and after
-_BETA = 6.0
+Samples = npt.NDArray[np.int16]
 
 
 @functools.cache
 def _taps(samples: int, by: int) -> tuple[Ints, Wave]:
-    """Which samples, counted from HALF before the frame, make each sample of it, and their weights."""
-    at = np.arange(samples) * (1 + by / samples) + HALF
-    whole = np.floor(at).astype(np.int64)
-    index = whole[:, None] + np.arange(1 - HALF, HALF + 1)
-    distance = index - at[:, None]
-    window = np.i0(_BETA * np.sqrt(np.clip(1 - (distance / HALF) ** 2, 0, None)))
-    taps = np.sinc(distance) * window
-    return index, (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+    return taps(np.arange(samples) * (1 + by / samples) + HALF)
 
 
 def stretched(stretch: Samples, samples: int, by: int) -> Samples:
@@ -32,7 +22,6 @@ def stretched(stretch: Samples, samples: int, by: int) -> Samples:
 
     stretch: int16[HALF + samples + by + HALF + 1, channels], from HALF before the frame on. Returns int16[samples, channels].
     """
-    index, taps = _taps(samples, by)
-    made = np.einsum("ikc,ik->ic", stretch.astype(np.float32)[index], taps)
+    made = weighed(stretch.astype(np.float32), *_taps(samples, by))
     frame: Samples = np.clip(np.rint(made), -32768, 32767).astype(np.int16)
     return frame

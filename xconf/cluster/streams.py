@@ -3,8 +3,11 @@
 A frame is laid out to be played 20 ms and a margin after it comes, plus what the way's jitter asks for: so that the two nodes'
 ticks may lie anywhere between each other, and drift. Clocks that differ are followed by frames of a few samples more or fewer
 (`slip`), so seldom that the pitch stays what it is to human ears; where a stream is a whole frame later than it needs to be,
-two frames are made one where they are alike (`splice`); when the way gets longer or much shorter at once, the stream repeats or
-skips a piece, cross-faded.
+two frames are made one where they are alike.
+
+What does not come is made up of what was heard before. When the way gets longer, the first frame that comes late shows it: the
+stream goes back by that much and some more, to where it is most like what would be heard else (`meeting`). So what was made up
+takes the place of nothing, and a tone goes on in phase. Then it stays as late for a while, in case it happens again.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from xconf.cluster.pace import FAR, MARGIN, STEADY, TICK, Metronome, Pace
-from xconf.cluster.slip import HALF, stretched
-from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, splice
+from xconf.cluster.pace import FAR, KEPT, MARGIN, STEADY, TICK, Metronome, Pace
+from xconf.cluster.slip import stretched
+from xconf.media.between import HALF, taps, weighed
+from xconf.media.conceal import FADE_FRAMES, blend, conceal, join, meeting
 
 Samples = npt.NDArray[np.int16]
 
@@ -25,6 +29,8 @@ SLIP_EVERY = 4  # ticks: the pitch is off by 0.16 % while a stream slips; four t
 SPLICE_EVERY = 10  # ticks
 ALIKE = 0.8  # likeness from which two frames are made one without being noticed
 TRIES = 3  # times that such frames are waited for
+LEAN = 0.1  # likeness that it is worth to become 10 ms less late
+GLIDE = 1 / 128  # of a sample in each frame, by which a stream that lies between samples gets to them
 _NEVER = 1 << 62
 
 
@@ -52,8 +58,13 @@ class Stream:
         self._laid_out = False
         self._start = self._newest = -1  # first frame since the last silence, and the last one that came
         self._end = _NEVER  # frame from which on there are none
-        self._prepared = -1  # frames up to here may have been played
-        self._hidden = FADE_FRAMES  # frames made up in a row
+        self._last = -np.inf  # transit of the newest frame
+        self._silence = np.zeros((self._samples, channels), np.int16)
+        self._heard = [self._silence] * 2  # the last two frames
+        self._history = np.zeros(0, np.int16)  # what was heard before that which is made up
+        self._made = 0  # samples made up in a row
+        self._beside = 0.0  # samples from the position to where the stream is
+        self._grown = -KEPT  # tick at which the stream became later
         self._tries = 0  # pairs of frames in a row that were not alike
         self._position = 0  # sample that is read next
         self._tick = metronome.tick
@@ -68,12 +79,15 @@ class Stream:
         """A frame, or one of its parts, int16[n * channels]. Twice does no harm."""
         if part == 0:
             self._pace.add(now - tick * TICK, now)
+            if tick > self._newest:
+                self._last = now - tick * TICK
         if not self.active or tick >= self._end or tick > self._newest + LEAP:
             self._begin(tick, now)
-        elif self._prepared < tick < self._start:
+        elif self._position <= tick * self._samples and tick < self._start:
             self._start = tick
-        if tick <= self._prepared:
+        if tick * self._samples < self._position:
             self.late += 1
+        if tick <= self._newest - LEAP:
             return
         slot = tick % RING
         if self._tags[slot] != tick:
@@ -97,6 +111,7 @@ class Stream:
         if leapt or not self.active:
             self._lay_out(tick, now)
             self._newest = tick
+            self._heard = [self._silence] * 2
         self.active = True
         self._start, self._end = tick, _NEVER
 
@@ -108,9 +123,7 @@ class Stream:
         if not self._laid_out or not 0 <= slack <= wanted + PHASE:
             wait = now + wanted - self._metronome.at
             self._position = tick * self._samples - round(wait * self.rate)
-            self._prepared = self._position // self._samples - 1
             self._laid_out = True
-        self._hidden = FADE_FRAMES
 
     def _catch_up(self) -> None:
         """Time went on while nothing was read."""
@@ -128,8 +141,9 @@ class Stream:
             self._position += self._samples
             return None
         frame = self._next(self._correction())
+        self._heard = [self._heard[1], frame]
         over = self._position // self._samples
-        if over > self._newest and (over >= self._end or self._hidden >= FADE_FRAMES):
+        if over > self._newest and (over >= self._end or self._faded):
             self.active = False
         return frame.reshape(-1)
 
@@ -137,106 +151,158 @@ class Stream:
         """How many samples are to be skipped, because frames come early, or repeated (less than 0)."""
         if not self._pace.known:
             return 0
+        latest = self._pace.latest()
+        if self._overdue():
+            latest = max(latest, self._last)
         # When the first sample of a frame that comes late would be read, less when it is there.
-        slack = self._metronome.at - TICK - self._position / self.rate - self._pace.latest()
+        slack = self._metronome.at - TICK - self._position / self.rate - latest
         off = slack - MARGIN
-        if slack < 0 or off > TICK:
+        if slack < 0 or off > FAR:
+            return round(off * self.rate)
+        if off > 0 and self._tick - self._grown < KEPT:
+            return 0
+        if off > TICK:
             return round(off * self.rate)
         if abs(off) < STEADY or self._tick % SLIP_EVERY:
             return 0
         return self._step if off > 0 else -self._step
 
+    def _overdue(self) -> bool:
+        """A frame is needed now, and neither it nor a later one is there."""
+        last = (self._position + self._samples - 1) // self._samples
+        return self._newest < last < self._end
+
     def _next(self, by: int) -> Samples:
-        frame = self._take()
         if by < -self._step or by > FAR * self.rate:
-            frame = self._jumped(frame, by)
+            frame = self._moved(by)
         elif by > self._step:
-            frame = self._spliced(frame)
+            frame = self._spliced()
         elif by and self._can_slip(by):
-            stretch = self._peek(self._position - HALF, 2 * HALF + self._samples + by + 1)
+            stretch = self._piece(self._position - HALF, 2 * HALF + self._samples + by + 1)
             frame = stretched(stretch, self._samples, by)
             self._position += by
             self.slips += 1
+        else:
+            frame = self._take()
         self._position += self._samples
         return frame
 
-    def _take(self) -> Samples:
-        """One frame's worth of the stream from where it is."""
-        first = self._position // self._samples
-        last = (self._position + self._samples - 1) // self._samples
-        for tick in range(max(first, self._prepared + 1), last + 1):
-            self._prepare(tick)
-        return self._peek(self._position, self._samples)
-
-    def _peek(self, position: int, count: int) -> Samples:
-        at = position % len(self._ring)
-        if at + count <= len(self._ring):
-            return self._ring[at : at + count]
-        return np.concatenate([self._ring[at:], self._ring[: at + count - len(self._ring)]])
-
     def _can_slip(self, by: int) -> bool:
         """What comes next is there, and nothing is made up just now."""
-        last = (self._position + self._samples + by + HALF) // self._samples
-        return not self._hidden and (last <= self._prepared or self._there(last))
+        return not self._made and self._whole_from(self._position, self._samples + by + HALF)
 
-    def _spliced(self, first: Samples) -> Samples:
+    def _spliced(self) -> Samples:
         """A frame that is two, if they are there and alike; now and then, so that speech stays speech."""
-        last = (self._position + 2 * self._samples - 1) // self._samples
-        there = all(tick <= self._prepared or self._there(tick) for tick in (last - 1, last))
-        if self._tick % SPLICE_EVERY or self._hidden or not there:
-            return first
-        self._position += self._samples
-        second = self._take().reshape(-1)
-        self._position -= self._samples
-        frame, left_out, alike = splice(first.reshape(-1), second, len(second), self.channels)
+        before, half = self._take(), self._samples // 2
+        if self._tick % SPLICE_EVERY or self._made or not self._whole_from(self._position, 2 * self._samples):
+            return before
+        place, alike = meeting(before, self._piece(self._position + half, half + self._samples))
         self._tries += 1
         if alike < ALIKE and self._tries < TRIES:
-            return first
+            return before
         self._tries = 0
-        self._position += left_out // self.channels
         self.splices += 1
-        return frame.reshape(-1, self.channels)
+        return self._going_over(before, half + place)
 
-    def _jumped(self, before: Samples, by: int) -> Samples:
-        """A frame that goes over from here to `by` samples ahead."""
-        room = LEAP * self._samples
-        self._position += min(max(by, -room), room)
+    def _moved(self, by: int) -> Samples:
+        """A frame that goes over from here to `by` samples ahead, or up to half a frame less."""
+        room, half = LEAP * self._samples, self._samples // 2
+        first = min(max(by, -room), room) - half
+        before = self._continued(self._samples) if self._made else self._take()
+        place = float(half)
+        count = half + 1 + self._samples  # a tone may meet itself just there
+        if self._whole_from(self._position + first, count):
+            place, _ = meeting(before, self._piece(self._position + first, count), LEAN)
+        self._made = 0
         self.jumps += 1
-        after = self._take().reshape(-1)
-        joined = join(before.reshape(-1).astype(np.float32), after, self.rate, self.channels)
-        return joined.reshape(-1, self.channels)
+        if by < 0:
+            self._grown = self._tick
+        return self._going_over(before, first + place)
 
-    # Frames that are missing
+    def _going_over(self, before: Samples, by: float) -> Samples:
+        """A frame that begins as that one, and goes on so far ahead."""
+        self._position += round(by)
+        self._beside = by - round(by)
+        return blend(before, self._take())
+
+    # Frames, and what takes the place of those that are missing
+
+    def _take(self) -> Samples:
+        """One frame's worth of the stream from where it is."""
+        first, offset = divmod(self._position, self._samples)
+        gone = self._gone(first)
+        then = self._gone(first + 1) if offset else gone
+        if not (gone or then or self._made):
+            return self._gliding() if self._beside else self._piece(self._position, self._samples)
+        self._beside = 0.0
+        frame = self._piece(self._position, self._samples).copy()
+        middle = self._samples - offset if gone != then else 0
+        for lost, at, to in ((gone, 0, middle), (then, middle, self._samples)):
+            if lost or (self._made and to - at < self.rate // 200):  # too short for a joint
+                frame[at:to] = self._made_up(to - at, frame[:at])
+            elif self._made and (frame[at:to].any() or not self._faded):
+                before = self._continued(self.rate // 200)
+                joined = join(before.reshape(-1), frame[at:to].reshape(-1), self.rate, self.channels)
+                frame[at:to] = joined.reshape(-1, self.channels)
+                self._made = 0
+        return frame
+
+    def _gliding(self) -> Samples:
+        """The same of a stream that lies between samples, and gets to them."""
+        beyond = HALF if self._whole_from(self._position, self._samples + HALF) else 0
+        stretch = self._piece(self._position - HALF, HALF + self._samples + beyond).astype(np.float32)
+        nearer = max(abs(self._beside) - GLIDE, 0.0) if beyond else 0.0
+        beside = np.linspace(self._beside, np.copysign(nearer, self._beside), self._samples, endpoint=False)
+        self._beside = float(np.copysign(nearer, self._beside)) if nearer else 0.0
+        made = weighed(stretch, *taps(HALF + np.arange(self._samples) + beside))
+        frame: Samples = np.clip(np.rint(made), -32768, 32767).astype(np.int16)
+        return frame
+
+    def _made_up(self, samples: int, before: Samples) -> Samples:
+        """What takes the place of what is missing. before: what of this frame is heard before it."""
+        if not self._made:
+            self._history = np.concatenate([*self._heard, before])[-2 * self._samples :].reshape(-1)
+        made = self._continued(samples)
+        frames = [min(-(-count // self._samples), FADE_FRAMES) for count in (self._made, self._made + samples)]
+        self.concealed += frames[1] - frames[0]
+        self._made += samples
+        return made
+
+    def _continued(self, samples: int) -> Samples:
+        """How that which was made up last goes on."""
+        made = conceal(self._history, self.rate, samples, self._made, self.channels)
+        return made.reshape(-1, self.channels)
+
+    @property
+    def _faded(self) -> bool:
+        """So much was made up that nothing is left of it."""
+        return self._made >= FADE_FRAMES * self._samples
 
     def _there(self, tick: int) -> bool:
         """It came, whole."""
         slot = tick % RING
         return bool(self._tags[slot] == tick and self._whole[slot])
 
-    def _prepare(self, tick: int) -> None:
-        """Have the ring hold what is to be heard of a tick."""
-        self._prepared = tick
-        at = tick % RING * self._samples
-        frame = self._ring[at : at + self._samples]
-        if self._there(tick):
-            if 0 < self._hidden < FADE_FRAMES:
-                frame[:] = self._joined(tick, frame)
-            self._hidden = 0
-        elif self._start <= tick < self._end and self._hidden < FADE_FRAMES:
-            made = conceal(self._history(tick), self.rate, self._hidden, self.channels)
-            frame[:] = made.reshape(frame.shape)
-            self._hidden += 1
-            self.concealed += 1
+    def _gone(self, tick: int) -> bool:
+        """It should be heard, and is not there."""
+        return self._start <= tick < self._end and not self._there(tick)
+
+    def _whole_from(self, position: int, count: int) -> bool:
+        """All of these samples came."""
+        ticks = range(position // self._samples, (position + count - 1) // self._samples + 1)
+        return all(map(self._there, ticks))
+
+    def _piece(self, position: int, count: int) -> Samples:
+        """These samples; 0 where they are missing."""
+        at = position % len(self._ring)
+        if at + count <= len(self._ring):
+            piece = self._ring[at : at + count]
         else:
-            frame[:] = 0
-            self._hidden = FADE_FRAMES
-
-    def _joined(self, tick: int, frame: Samples) -> Samples:
-        """A frame after some that were made up."""
-        skipped, fade = self._hidden * self._samples, 1.0 - self._hidden / FADE_FRAMES
-        before = continuation(self._history(tick), self.rate, self._samples, skipped, self.channels) * fade
-        return join(before, frame.reshape(-1), self.rate, self.channels).reshape(frame.shape)
-
-    def _history(self, tick: int) -> Samples:
-        """The last two frames that were not made up."""
-        return self._peek((tick - self._hidden - 2) * self._samples, 2 * self._samples).reshape(-1)
+            piece = np.concatenate([self._ring[at:], self._ring[: at + count - len(self._ring)]])
+        if self._whole_from(position, count):
+            return piece
+        ticks = np.arange(position, position + count) // self._samples
+        slots = ticks % RING
+        there = (self._tags[slots] == ticks) & self._whole[slots]
+        missing: Samples = np.where(there[:, None], piece, np.int16(0))
+        return missing

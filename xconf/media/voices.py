@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xconf.media.breaks import Breaks
-from xconf.media.conceal import FADE_FRAMES, conceal, continuation, join, splice
+from xconf.media.conceal import FADE_FRAMES, conceal, join, splice
 from xconf.media.levels import AGC_PERIOD, automatic_gain, gate, mean_level, scale
 from xconf.media.passing import LOST, Passed, Payloads
 from xconf.media.resample import Resamplers, with_channels
@@ -109,15 +109,8 @@ class VoiceGroup:
         samples = frames.shape[1] // self._channels
         for at in odd[:CONCEALED_PER_TICK].tolist():
             voice, count = int(voices[at]), int(concealed[at])
-            history = self._history(voice)
-            if not there[at]:
-                frames[at] = conceal(history, self._rate, count, self._channels)
-            elif count < FADE_FRAMES:
-                fade = 1.0 - count / FADE_FRAMES
-                before = continuation(history, self._rate, samples, count * samples, self._channels) * fade
-                frames[at] = join(before, frames[at], self._rate, self._channels)
-            else:
-                frames[at] = join(np.zeros(frames.shape[1], np.float32), frames[at], self._rate, self._channels)
+            made = conceal(self._history(voice), self._rate, samples, count * samples, self._channels)
+            frames[at] = join(made, frames[at], self._rate, self._channels) if there[at] else made
         concealed = np.where(there, 0, np.minimum(concealed + 1, FADE_FRAMES))
         self._concealed[voices] = np.where(rests, FADE_FRAMES, concealed)
 

@@ -1,4 +1,4 @@
-"""Ears for the live tests: tones out, and what a recording holds: levels in the spectrum, gaps, clicks, known sounds.
+"""Ears of tests: tones out, and what a recording holds: levels in the spectrum, gaps, clicks, known sounds.
 
 All samples are float arrays in -1..1; levels are dBFS of a sine's RMS unless said otherwise; times are seconds.
 """
