@@ -43,7 +43,8 @@ def measure(quick: bool) -> Figures:
         f"at least {RATE}",
         f"{best}",
         best >= RATE,
-        f"{told}; the callers have the other core",
+        f"{told}; nobody hangs up meanwhile, so the last are answered while all others are sent sound; the callers have the "
+        "other core",
     )
     plot = Plot("setup", "Answers to calls, by rate", "calls a second", "ms")
     plot.curves = {

@@ -1,7 +1,8 @@
 """Where the server's CPU goes, stage by stage, for docs/performance.md: `python -m bench.stages [LISTENERS]`.
 
-A server of its own, with one speaker and that many listeners who send; py-spy (`pip install py-spy`) looks at it 400 times
-a second for 10 s. A look counts for the first stage one of whose functions is on the stack.
+A server of its own, with one speaker and that many listeners who send; half a minute after the last call was set up
+py-spy (`pip install py-spy`) looks at it 400 times a second for 20 s. A look counts for the first stage one of whose functions
+is on the stack.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 from bench.crowd import crowd
 from bench.server import server
 
-SECONDS, RATE = 10, 400
+SECONDS, RATE = 20, 400
+SETTLE = 33.0  # s: RFC 3261 keeps transactions for 32 s
 STAGES = (
     ("reports: RTCP", ("(xconf/media/reports.py",)),
     ("send: sendmmsg", ("send_all (xconf/rtp/ports.py",)),
@@ -59,7 +61,7 @@ def main(words: list[str]) -> int:
         return 1
     listeners = int(words[0]) if words else 2000
     with tempfile.TemporaryDirectory() as folder, server() as served, crowd(listeners + 1) as callers:
-        time.sleep(2)
+        time.sleep(SETTLE)
         file, before = Path(folder) / "stacks", served.cpu()
         command = [program, "record", "-p", str(served.pid), "-d", str(SECONDS), "-r", str(RATE), "-f", "raw"]
         subprocess.run([*command, "-o", str(file)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

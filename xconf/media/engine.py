@@ -296,6 +296,7 @@ class Engine:
         for row, leg in touched.items():
             with self._faults.kept("leg"):
                 self._point(row, leg)
+            self.reports.look_again(row)
             if leg.closed:
                 del self._legs[row]
                 self._noticed[row] = _LATER

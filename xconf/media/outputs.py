@@ -21,6 +21,7 @@ from xconf.media.rows import Rows
 from xconf.rtp.fanout import IOVEC, Beat
 
 HEADER = 12
+_FIELDS = np.dtype([("first", "u1"), ("second", "u1"), ("sequence", ">u2"), ("timestamp", ">u4"), ("ssrc", ">u4")])
 _VERSION = 0x80
 _MARKER = 0x80
 COMFORT_NOISE = 13  # payload type (RFC 3551, section 6)
@@ -97,6 +98,7 @@ class Bank:
         self._source_shift = source_shift(codec.clock, ptime)
         # Of a packet time below the tick's there are several packets a tick; each has a beat of its own.
         self._packets = np.zeros((self._pace.parts, capacity, HEADER + codec.room(ptime)), np.uint8)
+        self._headers = self._packets[..., :HEADER].view(_FIELDS)[..., 0]
         self._iov = np.zeros((self._pace.parts, capacity), IOVEC)
         self._packet_addresses: list[int] = [packets.ctypes.data for packets in self._packets]
         self._iov_addresses: list[int] = [iov.ctypes.data for iov in self._iov]
@@ -293,13 +295,10 @@ class Bank:
         sequence = timelines.sequence[line] + number
         if self._pauses is not None:
             sequence -= self._pauses.left_out[line]
-        header = np.empty((len(rows), 10), np.uint8)
-        header[:, 0:2] = sequence.astype(">u2").view(np.uint8).reshape(-1, 2)
-        stamp = timelines.timestamp[line] + number * self._step
-        header[:, 2:6] = (stamp & 0xFFFFFFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
-        header[:, 6:10] = timelines.sources(line, self._source_shift).astype(">u4").view(np.uint8).reshape(-1, 4)
-        packets = self._packets[place.part]
-        packets[rows, 2:HEADER] = header
-        packets[rows, HEADER : HEADER + payloads.shape[1]] = payloads
+        headers = self._headers[place.part]
+        headers["sequence"][rows] = sequence & 0xFFFF
+        headers["timestamp"][rows] = (timelines.timestamp[line] + number * self._step) & 0xFFFFFFFF
+        headers["ssrc"][rows] = timelines.sources(line, self._source_shift)
+        self._packets[place.part, rows, HEADER : HEADER + payloads.shape[1]] = payloads
         if lengths is not None:
             self._iov["length"][place.part, rows] = HEADER + lengths

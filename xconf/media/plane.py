@@ -191,7 +191,9 @@ class Plane:
         over, into = self._read_players()
         voices, frames, changed = self.voices.read(tick)
         mix = self.voices.mix[voices]
-        first = np.append(True, mix[1:] != mix[:-1])[: len(mix)].nonzero()[0]  # voices come sorted by mix
+        begins = np.ones(len(mix), bool)
+        np.not_equal(mix[1:], mix[:-1], out=begins[1:])  # voices come sorted by mix
+        first = begins.nonzero()[0]
         mixes = mix[first]
         total = np.add.reduceat(frames, first, axis=0, dtype=np.int32) if len(voices) else frames.astype(np.int32)
         if into:
@@ -205,11 +207,13 @@ class Plane:
             low, high = np.searchsorted(mix, (tap.mix, tap.mix + 1)).tolist()
             played = [frame for row, frame, prompt in into if row == tap.mix and not prompt]
             tap.run(tick, self.voices.leg[voices[low:high]], frames[low:high], played)
-        twins = self._twin[mixes]
-        loud, twins = mixes[twins > 0], twins[twins > 0]
-        self._fill_quiet(np.append(mixes, twins), tick)
         self.pcm[mixes] = saturate(total)
-        self.pcm[twins] = self.pcm[loud]
+        loud, twins = mixes, self._twin[mixes]
+        if twins.any():
+            some = twins > 0
+            self.pcm[twins[some]] = self.pcm[mixes[some]]
+            loud = np.append(mixes, twins[some])
+        self._fill_quiet(loud, tick)
         self.passed.clear()
         if self.voices.passing:
             self._pass_on(voices, mix, first, {mix for mix, *_ in into})

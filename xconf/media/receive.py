@@ -19,6 +19,7 @@ from xconf.rtp.reception import Reception
 from xconf.rtp.sources import SourceTable
 
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 NEVER = -1
 STRAYS_PER_BATCH = 32  # packets of unknown sources that are looked at; the others are only counted
 EVENTS_PER_BATCH, EVENTS_PER_LEG = 512, 16
@@ -88,27 +89,42 @@ class Receiver:
         head = headers(batch.data, batch.lengths)
         leg = self.sources.find(batch.source)
         self._find_strays(batch, head, leg, latch)
-        known = (leg >= 0) & head.valid
         if not head.valid.all():
             self.counters["malformed"] += int((~head.valid & ~head.rtcp).sum())
-        new = list(set(leg[known & (self.last[leg] == NEVER)].tolist()))
-        self.last[leg[known]] = tick
-        audio = known & (head.payload_type == self.payload_type[leg])
+        rows = (head.valid & (leg >= 0)).nonzero()[0]
+        leg = leg[rows]
+        new = list(set(leg[self.last[leg] == NEVER].tolist()))
+        self.last[leg] = tick
+        payload_type = head.payload_type[rows]
+        audio = payload_type == self.payload_type[leg]
         events: list[EventPacket] = []
-        noise = np.zeros(len(leg), bool)
         if not audio.all():
-            event = known & (head.payload_type == self.event_type[leg])
-            noise = known & (head.payload_type == COMFORT_NOISE) & (head.payload_length > 0)
-            self.counters["other_payload_type"] += int((known & ~audio & ~event & ~noise).sum())
-            events = self._events(batch, head, leg, event.nonzero()[0])
-        known &= self.voice[leg] >= 0
-        self._note_sources(head, leg, (audio & known).nonzero()[0])
-        known &= self.ssrc[leg] == head.ssrc
-        sound = (audio & known).nonzero()[0]
-        self._note(head, leg, known.nonzero()[0], sound, batch, tick)
-        self._store(batch, head, leg, sound)
-        self._rest(batch, head, leg, (noise & known).nonzero()[0])
+            event = ~audio & (payload_type == self.event_type[leg])
+            noise = ~audio & (payload_type == COMFORT_NOISE) & (head.payload_length[rows] > 0)
+            self.counters["other_payload_type"] += int((~audio & ~event & ~noise).sum())
+            events = self._events(batch, head, leg[event], rows[event])
+        # Most who send are listeners, whose packets tell no more than that they are there.
+        heard = (self.voice[leg] >= 0).nonzero()[0]
+        if len(heard):
+            self._listen(batch, head, leg[heard], rows[heard], audio[heard], tick)
         return events, new
+
+    def _listen(self, batch: Batch, head: Headers, leg: Ints, rows: Ints, audio: Bools, tick: int) -> None:
+        """Packets of legs that may be heard. leg: of each row of the batch; audio: which are sound."""
+        self._note_sources(leg[audio], head.ssrc[rows[audio]])
+        now = self.ssrc[leg] == head.ssrc[rows]
+        if not now.all():
+            leg, rows, audio = leg[now], rows[now], audio[now]
+        self.reception.note(leg, head.sequence[rows].astype(np.int64))
+        if not audio.all():
+            other = rows[~audio]
+            noise = (head.payload_type[other] == COMFORT_NOISE) & (head.payload_length[other] > 0)
+            self._rest(batch, head, leg[~audio][noise], other[noise])
+            leg, rows = leg[audio], rows[audio]
+        if len(rows):
+            arrived = (tick * 0.02 - batch.age[rows]) * self.clocks[self.kind[leg]]
+            self.reception.note_transit(leg, arrived - head.timestamp[rows])
+            self._store(batch, head, leg, rows)
 
     def _find_strays(self, batch: Batch, head: Headers, leg: Ints, latch: Callable[[int, int], int | None]) -> None:
         strays = ((leg < 0) & head.valid).nonzero()[0]
@@ -120,81 +136,73 @@ class Receiver:
                 leg[at] = found
         self.counters["stray"] += int((leg[strays] < 0).sum())
 
-    def _events(self, batch: Batch, head: Headers, leg: Ints, found: Ints) -> list[EventPacket]:
-        rows = found[_turn(leg[found]) < EVENTS_PER_LEG][:EVENTS_PER_BATCH]
-        self.counters["events_dropped"] += len(found) - len(rows)
+    def _events(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> list[EventPacket]:
+        few = (_turn(leg) < EVENTS_PER_LEG).nonzero()[0][:EVENTS_PER_BATCH]
+        self.counters["events_dropped"] += len(rows) - len(few)
         return [
             EventPacket(
-                int(leg[at]),
+                of,
                 bool(head.marker[at]),
                 int(head.timestamp[at]),
                 batch.data[at, head.payload_offset[at] : head.payload_offset[at] + head.payload_length[at]].tobytes(),
             )
-            for at in rows.tolist()
+            for of, at in zip(leg[few].tolist(), rows[few].tolist(), strict=True)
         ]
 
-    def _note_sources(self, head: Headers, leg: Ints, rows: Ints) -> None:
+    def _note_sources(self, leg: Ints, ssrc: npt.NDArray[np.uint32]) -> None:
         """A leg whose SSRC changed is a new source, with a time line of its own. While the old one sends, it stays."""
-        legs, ssrc = leg[rows], head.ssrc[rows]
-        same = ssrc == self.ssrc[legs]
+        same = ssrc == self.ssrc[leg]
         if same.all():
             return
-        other = ~same & ~np.isin(legs, legs[same])
-        self.ssrc[legs[other]] = ssrc[other]
-        changed = np.unique(legs[other])
+        other = ~same & ~np.isin(leg, leg[same])
+        self.ssrc[leg[other]] = ssrc[other]
+        changed = np.unique(leg[other])
         self.reception.reset(changed)
         for kind in np.unique(self.kind[changed]).tolist():
             entry = self.kinds[kind]
             if entry is not None:
                 entry.new_source(self.voice[changed[self.kind[changed] == kind]])
 
-    def _note(self, head: Headers, leg: Ints, rows: Ints, audio: Ints, batch: Batch, tick: int) -> None:
-        """Statistics of all packets, those of sound among them."""
-        if len(rows):
-            self.reception.note(leg[rows], head.sequence[rows].astype(np.int64))
-        if len(audio):
-            arrived = (tick * 0.02 - batch.age[audio]) * self.clocks[self.kind[leg[audio]]]
-            self.reception.note_transit(leg[audio], arrived - head.timestamp[audio])
-
     def _store(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
-        if not len(rows):
-            return
-        ordered = self.ordered[self.kind[leg[rows]]]
+        number = self.kind[leg]
+        ordered = self.ordered[number]
         if ordered.any():
-            self._store_ordered(batch, head, leg, rows[ordered])
-            rows = rows[~ordered]
-        shape = self.kind[leg[rows]] << 32 | head.payload_offset[rows] << 16 | head.payload_length[rows]
+            self._store_ordered(batch, head, leg[ordered], rows[ordered])
+            leg, rows, number = leg[~ordered], rows[~ordered], number[~ordered]
+        shape = number << 32 | head.payload_offset[rows] << 16 | head.payload_length[rows]
         shapes = set(shape.tolist())
         if len(shapes) > SHAPES_PER_BATCH:
             # Of a leg that sends packets of many lengths one length is heard, so that it costs the others nothing.
             latest = np.zeros(len(self.kind), np.int64)
-            latest[leg[rows]] = shape
-            alike = shape == latest[leg[rows]]
+            latest[leg] = shape
+            alike = shape == latest[leg]
             self.counters["odd_length"] += int((~alike).sum())
-            rows, shape = rows[alike], shape[alike]
+            leg, rows, shape = leg[alike], rows[alike], shape[alike]
             shapes = set(shape.tolist())
         for value in shapes:
-            alike = rows[shape == value]
+            alike = shape == value
             kind = self.kinds[value >> 32]
             if kind is not None:
-                start, length = value >> 16 & 0xFFFF, value & 0xFFFF
-                payload = batch.data[alike, start : start + length]
-                kind.store(self.voice[leg[alike]], head.timestamp[alike].astype(np.int64), payload, batch.age[alike])
+                start, length, those = value >> 16 & 0xFFFF, value & 0xFFFF, rows[alike]
+                payload = batch.data[those, start : start + length]
+                timestamp = head.timestamp[those].astype(np.int64)
+                kind.store(self.voice[leg[alike]], timestamp, payload, batch.age[those])
 
     def _rest(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
         """Packets of comfort noise: their voices pause."""
-        number = self.kind[leg[rows]]
-        for each in np.unique(number).tolist():
-            kind, alike = self.kinds[each], rows[number == each]
+        number = self.kind[leg]
+        for each in set(number.tolist()):
+            kind, alike = self.kinds[each], number == each
             if kind is not None:
-                kind.group.rest(self.voice[leg[alike]], batch.data[alike, head.payload_offset[alike]])
+                noise = batch.data[rows[alike], head.payload_offset[rows[alike]]]
+                kind.group.rest(self.voice[leg[alike]], noise)
 
     def _store_ordered(self, batch: Batch, head: Headers, leg: Ints, rows: Ints) -> None:
-        number = self.kind[leg[rows]]
-        for each in np.unique(number).tolist():
-            kind, alike = self.kinds[each], rows[number == each]
+        number = self.kind[leg]
+        for each in set(number.tolist()):
+            kind, alike = self.kinds[each], number == each
             if kind is not None:
-                kind.store_ordered(batch, head, self.voice[leg[alike]], alike)
+                kind.store_ordered(batch, head, self.voice[leg[alike]], rows[alike])
 
 
 def _turn(legs: Ints) -> Ints:

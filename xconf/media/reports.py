@@ -44,6 +44,7 @@ class Reports:
         self._keys: dict[int, int] = {}
         self._sources = SourceTable()
         self._byes: list[tuple[int, npt.NDArray[np.uint8], int]] = []
+        self._stale, self._ready = np.zeros(capacity, bool), np.zeros(capacity, bool)
         self._names = np.zeros((capacity, LENGTH_SIX), np.uint8)  # sockaddr of its RTCP
         self._port = np.zeros(capacity, np.int64)
         self._sends = np.zeros(capacity, bool)
@@ -85,12 +86,20 @@ class Reports:
         for batch in ports.drain_rtcp():
             self._read(batch, tick, wall)
         turns = PERIOD // EVERY
-        due = [row for row in range(turn % turns, len(self._port), turns) if self._ready(legs.get(row), tick)]
-        if due:
-            self._send(np.array(due), ports, receiver, tick, wall)
+        rows = np.arange(turn % turns, len(self._port), turns)
+        for row in rows[self._stale[rows]].tolist():
+            self._ready[row] = self._prepare(legs.get(row), tick)
+        self._stale[rows] = False
+        due = rows[self._ready[rows]]
+        if len(due):
+            self._send(due, ports, receiver, tick, wall)
 
-    def _ready(self, leg: Leg | None, tick: int) -> bool:
-        """Whether there is somebody to report to; his columns are up to date then."""
+    def look_again(self, row: int) -> None:
+        """The leg's media, address or time line may be others than when it was reported to last."""
+        self._stale[row] = True
+
+    def _prepare(self, leg: Leg | None, tick: int) -> bool:
+        """Bring the leg's columns up to date; whether there is somebody to report to."""
         if leg is None or leg.media is None or leg.latched is None:
             return False
         placed = self._placed.get(leg.row)
@@ -179,6 +188,7 @@ class Reports:
         """The call is over: the phone is told at the next tick (RFC 3550, 6.6), and the leg forgotten."""
         if self._placed.pop(leg.row, None) is None:
             return
+        self._ready[leg.row] = False
         self._drop_key(leg.row)
         ssrc = int(self._timelines.sources(np.array([leg.timeline]), self._shift[[leg.row]])[0])
         self._byes.append((leg.port.index, self._names[leg.row].copy(), ssrc))

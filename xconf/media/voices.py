@@ -222,7 +222,7 @@ class Voices:
         changed = voices[speaking != self.speaking[voices]]
         self.speaking[voices] = speaking
         chosen = speaking.nonzero()[0]
-        chosen = chosen[np.argsort(self.mix[voices[chosen]], kind="stable")]
+        chosen = chosen[self.mix[voices[chosen]].argsort(kind="stable")]
         heard = voices[chosen]
         return heard, scale(frames[chosen], self.gain[heard] * self._agc_gain[heard]), changed
 

@@ -194,7 +194,7 @@ class LoadMedia:
             if messages is None:
                 messages = self._dense[index] = self._choose(index)
             if len(messages):
-                refused = send_all(self.ports[index].rtp.fileno(), messages, len(messages))
+                refused = send_all(self.ports[index].rtp.fileno(), messages.ctypes.data, len(messages))
                 self._packets += len(messages) - refused
                 self._refused += refused
         sent = self._active[rows]

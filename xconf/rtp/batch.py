@@ -30,14 +30,14 @@ recvmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int,
 class Batch:
     """Datagrams of one drain; the arrays are views that the next drain overwrites.
 
-    data: uint8[n, WIDTH]; lengths: int64[n], octets; source: uint64[n], see `Hosts`; port: int32[n], index of the
+    data: uint8[n, WIDTH]; lengths: int64[n], octets; source: uint64[n], see `Hosts`; port: uint64[n], index of the
     media port; age: float64[n], seconds since the kernel had the datagram.
     """
 
     data: npt.NDArray[np.uint8]
     lengths: npt.NDArray[np.int64]
     source: npt.NDArray[np.uint64]
-    port: npt.NDArray[np.int32]
+    port: npt.NDArray[np.uint64]
     age: npt.NDArray[np.float64]
 
 
@@ -51,7 +51,7 @@ class ReceiveRoom:
         self._data = np.zeros((size, WIDTH), np.uint8)
         self._names = np.zeros((size, 4), np.uint64)
         self._control = np.zeros((size, _CONTROL // 8), np.int64)
-        self._port = np.zeros(size, np.int32)
+        self._port = np.zeros(size, np.uint64)
         self._iov = np.zeros(size, [("base", "u8"), ("length", "u8")])
         self._messages = np.zeros(size, MMSGHDR)
         row = np.arange(size, dtype=np.uint64)
@@ -84,19 +84,18 @@ class ReceiveRoom:
         """The datagrams held, and how many more were dropped as too long. wall: the time of day, in s."""
         count, self.count = self.count, 0
         messages = self._messages[:count]
-        port = self._port[:count]
         # The first eight octets of a sockaddr_in are family, port, address: the family makes room for our own port.
-        names, index = self._names[:count], port.astype(np.uint64)
-        source = (names[:, 0] & ~_FAMILY) | index
+        names, port = self._names[:count], self._port[:count]
+        source = (names[:, 0] & ~_FAMILY) | port
         six = (names[:, 0] & _FAMILY) == _SIX
         if six.any():
-            source[six] = self._hosts.keys(names[six], index[six])
+            source[six] = self._hosts.keys(names[six], port[six])
         lengths = messages["msg_len"].astype(np.int64)
         long = (messages["flags"] & _MSG_TRUNC) != 0
         lengths[long] = 0
         # cmsghdr (16 octets), then struct timespec, of CLOCK_REALTIME; clipped, so that a step of that clock does no harm.
         stamped = self._control[:count, 2] + self._control[:count, 3] * 1e-9
-        age = np.clip(wall - stamped, 0.0, 1.0)
+        age = np.minimum(np.maximum(wall - stamped, 0.0), 1.0)
         age[messages["controllen"] < 32] = 0.0
         messages["namelen"] = 32
         messages["controllen"] = _CONTROL

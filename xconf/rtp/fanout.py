@@ -25,12 +25,13 @@ IOVEC = np.dtype([("base", "u8"), ("length", "u8")])
 
 
 class FanOut:
-    """A dense array of entries; `leg` numbers are the caller's. name_length: octets of a sockaddr."""
+    """A dense array of entries, `messages`, and its address; `leg` numbers are the caller's. name_length: octets of a sockaddr."""
 
     def __init__(self, name_length: int = LENGTH, capacity: int = 64) -> None:
         self.count = 0
         self._name_length = name_length
         self.messages = np.zeros(capacity, MMSGHDR)
+        self.address = int(self.messages.ctypes.data)
         self._legs = np.zeros(capacity, np.int32)
         self._where: dict[int, int] = {}
 
@@ -53,6 +54,7 @@ class FanOut:
         messages, legs = self.messages, self._legs
         self.messages = np.zeros(2 * len(messages), MMSGHDR)
         self._legs = np.zeros(2 * len(legs), np.int32)
+        self.address = int(self.messages.ctypes.data)
         self.messages[: len(messages)] = messages
         self._legs[: len(legs)] = legs
 

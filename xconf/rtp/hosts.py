@@ -10,6 +10,7 @@ import ipaddress
 import secrets
 import struct
 from collections.abc import Container
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,19 @@ def is_six(host: str) -> bool:
     return ":" in host
 
 
+@lru_cache(4096)
+def _octets(host: str) -> bytes:
+    """Of an IPv4 address. Whoever sets up a call asks for the same one several times."""
+    return ipaddress.IPv4Address(host).packed
+
+
 def sockaddr(address: Address) -> bytes:
     """The kernel's sockaddr_in or sockaddr_in6 of an address, filled up to LENGTH_SIX octets."""
     host, port = address
     number = struct.pack("!H", port)
     if is_six(host):
         return struct.pack("=H", FAMILY_SIX) + number + bytes(4) + ipaddress.IPv6Address(host).packed + bytes(4)
-    return struct.pack("=H", FAMILY) + number + ipaddress.IPv4Address(host).packed + bytes(20)
+    return struct.pack("=H", FAMILY) + number + _octets(host) + bytes(20)
 
 
 class Hosts:
@@ -95,7 +102,7 @@ class Hosts:
 
     def _number(self, host: str) -> int:
         if not is_six(host):
-            return int.from_bytes(ipaddress.IPv4Address(host).packed, "little")
+            return int.from_bytes(_octets(host), "little")
         packed = ipaddress.IPv6Address(host).packed
         return self._numbers.get(packed) or self._new_number(packed)
 

@@ -86,19 +86,18 @@ class JitterBuffers:
         of each, DROPPED for these.
         """
         length = samples.shape[1]
-        position, moved = self._locate(voice, timestamp, length)
-        ahead = position - self._cursor[voice]
         np.add.at(self.received, voice, 1)
+        position, ahead, known = self._locate(voice, timestamp, length)
         # A packet that is there already says nothing about how late packets are, nor does the first of a time line.
-        telling = ~moved & ~self._rings.holds(voice, position)
-        margin = ahead // self.frame * _TICK + age
-        np.minimum.at(self._least, voice[telling], margin[telling])
-        np.minimum.at(self._skew, voice[telling], ahead[telling] % self.frame)
-        late = ahead + length <= 0
-        np.add.at(self.late, voice[late], 1)
-        fits = ~late & (ahead + length <= self._ring - self.frame)
+        telling = known & ~self._rings.holds(voice, position)
+        told, ticks = voice[telling], ahead // self.frame
+        np.minimum.at(self._least, told, (ticks * _TICK + age)[telling])
+        np.minimum.at(self._skew, told, (ahead - ticks * self.frame)[telling])
+        behind = ahead + length
+        fits = (behind > 0) & (behind <= self._ring - self.frame)
         placed = position
         if not fits.all():
+            np.add.at(self.late, voice[behind <= 0], 1)
             placed = np.where(fits, position, DROPPED)
             voice, position, timestamp, age = (a[fits] for a in (voice, position, timestamp, age))
             samples = samples[fits]
@@ -114,15 +113,19 @@ class JitterBuffers:
         """The position of the frame that was taken last."""
         return int(self._cursor[voice]) - self.frame
 
-    def _locate(self, voice: Ints, timestamp: Ints, length: int) -> tuple[Ints, Bools]:
-        """Positions, and of which packets the time line was new, had jumped, or stood still."""
+    def _locate(self, voice: Ints, timestamp: Ints, length: int) -> tuple[Ints, Ints, Bools]:
+        """Positions, how far they are ahead of the cursor, and which packets' time line was known, and neither had jumped
+        nor stood still.
+        """
         position = self._position[voice] + self._samples(timestamp - self._reference[voice])
         ahead = position - self._cursor[voice]
-        moved = self._fresh[voice] | (ahead < -self._ring) | (ahead + length > self._ring - self.frame)
-        moved |= (2 * ahead + length <= 0) & (self.held[voice] >= RESTART)
+        moved = self._fresh[voice] | (ahead + length > self._ring - self.frame)
+        if (ahead < 0).any():
+            moved |= (ahead < -self._ring) | ((2 * ahead + length <= 0) & (self.held[voice] >= RESTART))
         if moved.any():
             position[moved] = self._append(voice, timestamp, position, moved, length)
-        return position, moved
+            ahead = position - self._cursor[voice]
+        return position, ahead, ~moved
 
     def _append(self, voice: Ints, timestamp: Ints, position: Ints, moved: Bools, length: int) -> Ints:
         """Positions of the packets that moved: each voice's go on after its newest sound."""
@@ -138,7 +141,7 @@ class JitterBuffers:
 
     def _samples(self, step: Ints) -> Ints:
         """A difference of RTP timestamps in samples: modulo 2**32, the shorter way."""
-        wrapped: Ints = (step + _HALF) % (2 * _HALF) - _HALF
+        wrapped: Ints = ((step + _HALF) & 0xFFFFFFFF) - _HALF
         if self.rate == self._clock:
             return wrapped
         return wrapped * self._per_channel // self._clock * self._channels
@@ -200,7 +203,9 @@ class JitterBuffers:
     def roomy(self, voices: Ints, tick: int) -> Ints:
         """Voices that have been delayed more than they need for long enough; to be called once a tick."""
         self._tick = tick
-        over = voices[(tick - self._began[voices] >= self._patience[voices]) & (self.held[voices] == 0)]
+        over: Ints = voices[(tick - self._began[voices] >= self._patience[voices]) & (self.held[voices] == 0)]
+        if not len(over):
+            return over
         room = self.room(over)
         tight = over[room < self.frame // 2]
         self._patience[tight] = np.maximum(self._patience[tight] * 9 // 10, PATIENCE[0])

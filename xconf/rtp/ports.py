@@ -135,6 +135,7 @@ class MediaPorts:
         self._numbers = iter(range(first + first % 2, last, 2))
         self._range = f"{first}-{last}"
         self._poll, self._poll_rtcp = select.poll(), select.poll()
+        self._by_number: dict[int, int] = {}  # descriptor of an RTP socket -> index of its port
         self._receive, self._receive_rtcp = ReceiveRoom(ROOM, self.hosts), ReceiveRoom(RTCP_ROOM, self.hosts)
         self._senders = Senders(threads)
 
@@ -162,6 +163,7 @@ class MediaPorts:
             fanouts = FanOuts(LENGTH_SIX if six else LENGTH)
             port = MediaPort(len(self.ports), number, rtp, rtcp, fanouts, six)
             self.ports.append(port)
+            self._by_number[rtp.fileno()] = port.index
             self._poll.register(rtp.fileno(), select.POLLIN)
             self._poll_rtcp.register(rtcp.fileno(), select.POLLIN)
             return port
@@ -172,7 +174,7 @@ class MediaPorts:
 
         DRAINED at most, of all ports in turn: what a flood leaves in one port's buffer keeps no other waiting.
         """
-        by_number = {port.rtp.fileno(): port.index for port in self.ports}
+        by_number = self._by_number
         # Not epoll: a socket that an epoll watches tells it of every packet sent, which costs a third of sending it.
         full = [number for number, _ in self._poll.poll(0) if number in by_number]
         room, left = self._receive, DRAINED
@@ -220,7 +222,7 @@ class MediaPorts:
         messages["namelen"] = LENGTH_SIX if self.ports[port].six else LENGTH
         messages["iov"] = parts.ctypes.data + row * np.uint64(IOVEC.itemsize)
         messages["iovlen"] = 1
-        self.unsent += send_all(self.ports[port].rtcp.fileno(), messages, len(messages))
+        self.unsent += send_all(self.ports[port].rtcp.fileno(), messages.ctypes.data, len(messages))
 
     def send(self, beats: Container[Beat]) -> None:
         """Send the packets of these beats, of every port. Many packets are sent by threads: `settle` waits for them."""
@@ -241,6 +243,7 @@ class MediaPorts:
         for port in self.ports:
             port.close()
         self.ports.clear()
+        self._by_number.clear()
 
 
 class Senders:
@@ -281,20 +284,20 @@ class Senders:
 
 def _send_arrays(descriptor: int, arrays: list[FanOut]) -> int:
     """Send all entries of some arrays; returns how many could not be sent."""
-    return sum(send_all(descriptor, array.messages, array.count) for array in arrays)
+    return sum(send_all(descriptor, array.address, array.count) for array in arrays)
 
 
-def send_all(descriptor: int, messages: npt.NDArray[np.void], count: int) -> int:
-    """Send `count` messages; returns how many could not be sent.
+def send_all(descriptor: int, address: int, count: int) -> int:
+    """Send `count` messages, an array of MMSGHDR at that address; returns how many could not be sent.
 
     A partial send hides its error, which the next call returns for its first message: that one is skipped, whatever is
     wrong with its address. When the socket's buffer is full it is waited for, SEND_TIME in all; then the rest is
     dropped: late sound is no better than none.
     """
-    base, done, unsent = messages.ctypes.data, 0, 0
+    done = unsent = 0
     deadline = time.monotonic() + SEND_TIME
     while done < count:
-        sent = _sendmmsg(descriptor, base + done * MMSGHDR.itemsize, min(BATCH, count - done), socket.MSG_DONTWAIT)
+        sent = _sendmmsg(descriptor, address + done * MMSGHDR.itemsize, min(BATCH, count - done), socket.MSG_DONTWAIT)
         if sent > 0:
             done += sent
             continue

@@ -83,10 +83,9 @@ class _Table:
         length = items.shape[1]
         windows, place = self._windows(length), number % self._size
         windows[rows, self._before + place] = items
-        over = (place + length > self._size).nonzero()[0]
-        windows[rows[over], self._before + place[over] - self._size] = items[over]
-        under = (place < self._frame).nonzero()[0]
-        windows[rows[under], self._before + place[under] + self._size] = items[under]
+        for again, by in ((place + length > self._size, -self._size), (place < self._frame, self._size)):
+            if again.any():
+                windows[rows[again], self._before + place[again] + by] = items[again]
 
     def _windows(self, length: int) -> npt.NDArray[Any]:
         """A view of all windows of that length, [row, start, length]."""

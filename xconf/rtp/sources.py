@@ -62,7 +62,7 @@ class SourceTable:
         """The leg of each key, -1 where there is none."""
         if not len(self._keys):
             return np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        at = np.minimum(self._keys.searchsorted(keys), len(self._keys) - 1)
         return np.where(self._keys[at] == keys, self._legs[at], -1)
 
 
