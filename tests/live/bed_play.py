@@ -18,7 +18,7 @@ NOISE = "a"  # where somebody in a conference of his own makes a noise: it tells
 OTHERS = [name for name in TONES if name != NOISE]  # where it is heard through the tunnel
 LATEST = 0.1  # s by which something may be heard later there
 SETTLED = 3.0  # s after another weather begins, from when on is judged how late sound is
-ADAPTED = 1.0  # s after which no frame is silent any more
+ADAPTED = 1.0  # s for which the network counts as having just got worse
 STREAMS = 15  # each node hears three of the tones, and three of them the noise
 COUNTS = ("concealed", "late", "slips", "splices", "jumps")
 

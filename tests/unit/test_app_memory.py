@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 from twisted.internet.task import Clock
 
+from xconf.app import memory
 from xconf.app.memory import FEW, LOOK_EVERY, YOUNG_EVERY, Collector
 
 
@@ -68,3 +71,26 @@ def test_while_calls_end_as_fast_as_their_byes_are_made_the_young_generation_sta
         assert len(gc.get_objects(0)) < 1000
     finally:
         collector.stop()
+
+
+STAYS = """
+from pathlib import Path
+from xconf.app.memory import stay
+print(stay(), next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmLck" in line))
+"""
+
+
+def test_memory_stays_where_that_may_be_asked_for() -> None:
+    if not memory._may_stay():
+        pytest.skip("it may not be asked for here")
+    done = subprocess.run([sys.executable, "-c", STAYS], capture_output=True, text=True, check=True)
+    stays, locked = done.stdout.split()
+    assert stays == "True" and int(locked) > 1000
+
+
+def test_with_a_limit_nothing_is_asked_for_since_what_is_needed_later_would_be_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "_capabilities", lambda: 0)
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (8 << 20, 8 << 20))
+    assert not memory.stay()

@@ -26,7 +26,7 @@ from xconf.app.forwarding import adopt_secrets, make_forwarding, make_moves
 from xconf.app.history.command import history_command
 from xconf.app.invite_settings import Invite
 from xconf.app.logs import take_logging
-from xconf.app.memory import Collector
+from xconf.app.memory import Collector, stay
 from xconf.app.nodes import Busy, make_nodes, steered
 from xconf.app.options import Options
 from xconf.app.parts import (
@@ -62,6 +62,7 @@ from xconf.conference.events import TrunkChanged
 from xconf.conference.later import Later
 from xconf.conference.library import Library
 from xconf.conference.turns import Turns
+from xconf.media.catalogue import possible
 from xconf.media.service import MediaService
 from xconf.rtp.ports import PortError
 from xconf.sip.digest import Challenger
@@ -188,7 +189,9 @@ class Server(MultiService):
             self.trunks.start()
             self.schedule.adopt(planned_of(self.configuration.settings.invite))
             self._certificates.start()
+            possible(8000)  # whatever codecs there are is loaded before anybody calls
             self._collector.start()
+            stay()
         except (error.CannotListenError, ControlError, PortError) as fault:
             # Between the look before the start and now somebody else was faster.
             log.critical("{fault}", fault=fault)
