@@ -78,7 +78,7 @@ def speakers(nodes: list[Node], each: int = 1) -> Iterator[None]:
 @dataclass(slots=True, frozen=True)
 class Held:
     """cpu: cores of each node; heard: what the callers of each node say; totals: on each node, of all; sent, came: datagrams of
-    each node a second; stalled: ticks that each node missed in stalls of the machine.
+    each node a second; stalled: ticks that each node missed in stalls of the machine; made_up: that came late by a whole one.
     """
 
     cpu: list[float]
@@ -90,6 +90,7 @@ class Held:
     dropped: dict[str, int]
     stalled: list[int]
     missed: int
+    made_up: int
     stalls: str
 
     @property
@@ -123,6 +124,7 @@ def hold(count: int, each: int, seconds: float, speaking: int) -> Held:
                 seen = watch(lambda: [node.server.cpu() for node in nodes], seconds)
                 after = [_tunnel(node) for node in nodes]
                 totals = [_total(node) for node in nodes]
+                made_up = sum(_ask(node, "counters")["media.ticks_made_up"] for node in nodes)
                 over = time.monotonic()
                 heard = _hang_up(crowds)
         known = stalls.sure()
@@ -140,6 +142,7 @@ def hold(count: int, each: int, seconds: float, speaking: int) -> Held:
             dropped=_dropped(after),
             stalled=[one.stalled for one in ticks],
             missed=sum(one.missed for one in ticks),
+            made_up=made_up,
             stalls=stalls.describe(),
         )
 
@@ -213,7 +216,7 @@ def judged(found: Held, count: int, each: int, speaking: int, seconds: float) ->
             f"at most {LOSS:.2%} lost; {SILENCE:.1%} silent; all hear; {found.members:,} shown on each node",
             f"{found.loss:.4%} lost, {found.silence:.3%} silent, {found.unheard} hear nothing, {', '.join(f'{n:,}' for n in sorted(set(found.totals)))} shown",
             found.loss <= LOSS and found.silence <= SILENCE and not found.unheard and right,
-            f"longest silence {longest * 1000:.0f} ms; {found.missed} ticks missed; those of the machine's stalls left out: {found.stalls}",
+            f"longest silence {longest * 1000:.0f} ms; {found.missed} ticks missed, {found.made_up} made up for; those of the machine's stalls left out: {found.stalls}",
         ),
         Row(
             f"CPU of a node with {each} listeners meanwhile, median of {len(others)}",

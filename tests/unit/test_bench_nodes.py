@@ -19,7 +19,7 @@ HEARD: dict[str, Any] = {
     "unheard": 0,
     "longest_silence": 0.0,
 }
-HELD = Held([0.3, 0.1, 0.2], [HEARD] * 3, [301] * 3, 301, [102.0, 4, 4], [6.0, 54, 54], {}, [0] * 3, 0, "no stalls")
+HELD = Held([0.3, 0.1, 0.2], [HEARD] * 3, [301] * 3, 301, [102.0, 4, 4], [6.0, 54, 54], {}, [0] * 3, 0, 0, "no stalls")
 
 
 def reached(held: Held) -> bool | None:
