@@ -17,6 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 LATE = 0.004  # seconds over the millisecond asked for that make a stall
+BUSY = 0.012  # the same, of a machine that is busy with something else
+NICE = -10  # as the server's
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,21 @@ class Stall:
 
 
 class StallMonitor:
-    """Use as a context manager; `stalls()` is what was seen so far."""
+    """Use as a context manager; `stalls()` is what was seen so far.
 
-    def __init__(self) -> None:
-        self.realtime = True
+    ordinary: its processes have no more right to a core than the server has: so moments are seen, too, in which programs that
+    have nothing to do with a test or a benchmark keep it waiting.
+    """
+
+    def __init__(self, *, ordinary: bool = False) -> None:
+        self.realtime = not ordinary
+        self._kind = "ordinary" if ordinary else "realtime"
         self._watchers: list[subprocess.Popen[str]] = []
         self._stalls: list[Stall] = []
 
     def __enter__(self) -> StallMonitor:
         for core in sorted(os.sched_getaffinity(0)):
-            command = [sys.executable, __file__, str(core)]
+            command = [sys.executable, __file__, str(core), self._kind]
             watcher = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             self._watchers.append(watcher)
             assert watcher.stdout is not None
@@ -74,6 +81,8 @@ class StallMonitor:
         stalls = self.stalls()
         lost = sum(stall.end - stall.start for stall in stalls)
         longest = max((stall.end - stall.start for stall in stalls), default=0)
+        if self._kind == "ordinary":
+            return f"{len(stalls)} moments, {lost * 1000:.0f} ms in all, longest {longest * 1000:.0f} ms"
         kind = "real-time" if self.realtime else "NOT real-time (refused here), so other load counts too"
         return f"{len(stalls)} machine stalls, {lost * 1000:.0f} ms in all, longest {longest * 1000:.0f} ms; {kind}"
 
@@ -84,25 +93,33 @@ def without_stalls(times: Iterable[float], stalls: Iterable[Stall], margin: floa
     return [t for t in times if not any(stall.start - margin <= t <= stall.end + margin for stall in known)]
 
 
-def watch(core: int) -> None:
+def watch(core: int, kind: str) -> None:
     """Print `start end core` for each stall of a core until terminated."""
     os.sched_setaffinity(0, {core})
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
-        print("realtime", flush=True)
-    except PermissionError:
-        with contextlib.suppress(PermissionError):
-            os.nice(-20)
-        print("ordinary", flush=True)
+    late = BUSY if kind == "ordinary" else LATE
+    print(_favoured(kind), flush=True)
     before = time.monotonic()
     while os.getppid() != 1:
         time.sleep(0.001)
         now = time.monotonic()
-        if now - before > 0.001 + LATE:
+        if now - before > 0.001 + late:
             print(f"{before:.6f} {now:.6f} {core}", flush=True)
             now = time.monotonic()
         before = now
 
 
+def _favoured(kind: str) -> str:
+    """Give this process the priority of that kind, where that is allowed; the kind that it has now."""
+    if kind == "realtime":
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+            return kind
+        except PermissionError:
+            pass
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, NICE if kind == "ordinary" else -20)
+    return "ordinary"
+
+
 if __name__ == "__main__":
-    watch(int(sys.argv[1]))
+    watch(int(sys.argv[1]), sys.argv[2])

@@ -38,8 +38,9 @@ def played(
     hosts = Namespaces("".join(TONES))
     try:
         settings = {"mode": request.param, "multicast_group": "239.77.1.1"}
-        with cluster(tmp_path_factory.mktemp("faults"), "".join(TONES), settings, hosts) as nodes:
-            play = Play(nodes, len(ACTS) * SECONDS + CUT + 2 * AFTER + 45.0, stalls)
+        folder = tmp_path_factory.mktemp("faults")
+        with StallMonitor(ordinary=True) as busy, cluster(folder, "".join(TONES), settings, hosts) as nodes:
+            play = Play(nodes, len(ACTS) * SECONDS + CUT + 2 * AFTER + 45.0, stalls, busy)
             for name, weather in ACTS.items():
                 hosts.weather(weather)
                 play.act(name, SECONDS)
@@ -57,7 +58,12 @@ def played(
             play.all_there("c")
             play.act("restarted", AFTER)
             play.over(lost="c")
-            print(f"\n{request.param}: {stalls.describe()}", *map(play.row, ACTS), *ends(play), sep="\n")
+            print(
+                f"\n{request.param}: {stalls.describe()}; busy: {busy.describe()}",
+                *map(play.row, ACTS),
+                *ends(play),
+                sep="\n",
+            )
             yield play
     finally:
         hosts.close()
@@ -83,8 +89,7 @@ def ends(play: Play) -> list[str]:
     others = [gap for name in "cd" for gap in play.gaps(name, cut.start, after.end)]
     rest = [gap for name in "bd" for gap in play.gaps(name, killed.start, back.end)]
     return [
-        f"cut: {deaf:.3f} s silent, heard again {again:.3f} s after it, {play.later(after.start + 1.0, after.end):.3f} s later; "
-        f"the others' gaps: {others}",
+        f"cut: {deaf:.3f} s silent, heard again {again:.3f} s after it; the others' gaps: {others}",
         f"killed: heard for {silent_after_death(play):.2f} s more; the others' gaps: {rest}",
     ]
 
