@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 INSIDE = "192.168.77"
-FORGETS = 6  # s without a packet, after which the router lets nothing in any more
+FORGETS = 14  # s without a packet, after which the router lets nothing in any more
 
 
 class Home:

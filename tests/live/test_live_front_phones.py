@@ -36,7 +36,7 @@ def test_telephones_behind_one_translator_are_heard_are_moved_and_are_hung_up(tm
     """The nodes take calls from the front alone; the router forgets who is silent for seconds, and each port is another outside."""
     home = Home("ab")
     try:
-        settings = {"CALLERS": f'"{home.network}"', "KEEP_ALIVE": "2"}
+        settings = {"CALLERS": f'"{home.network}"', "KEEP_ALIVE": "10"}
         with front_and_nodes(tmp_path, "ab", home, settings) as (front, nodes):
             a, b = nodes.nodes["a"], nodes.nodes["b"]
             for name, number, address in (("ear", "4000", home.phones[0]), ("ann", "3000", home.phones[1])):
