@@ -212,13 +212,13 @@ class Phone:
     def began(self, above: float = 0.02) -> float:
         """When the packet came in which the first sound begins (CLOCK_MONOTONIC)."""
         first = int(np.flatnonzero(np.abs(self.heard()) > above)[0])
-        return next(arrival for arrival, position in self._packets() if position <= first < position + 160)
+        return next(arrival for arrival, position in self.packets() if position <= first < position + 160)
 
     def started(self) -> float:
         """When the first sample of the recording came, if all had taken as long as most do (CLOCK_MONOTONIC)."""
-        return float(np.median([arrival - position / 8000 for arrival, position in self._packets()]))
+        return float(np.median([arrival - position / 8000 for arrival, position in self.packets()]))
 
-    def _packets(self) -> list[tuple[float, int]]:
+    def packets(self) -> list[tuple[float, int]]:
         """Of the first that was heard: when each came, and where it is in the recording, which begins with the answer."""
         with self.arrivals.open() as lines:
             rows = [(float(row["arrival"]), int(row["timestamp"]), row["ssrc"]) for row in csv.DictReader(lines)]
