@@ -9,9 +9,11 @@ import time
 import pytest
 from cluster_world import SECRET, NoCodecs
 from twisted.internet import task
+from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.testing import MemoryReactor
 
 from xconf.cluster.frame import Kind
-from xconf.cluster.ports import Arrivals
+from xconf.cluster.ports import AT_ONCE, Arrivals, listen
 from xconf.cluster.service import LOG_EVERY, TunnelService, Ways
 from xconf.cluster.tunnel import Tunnel
 
@@ -21,7 +23,6 @@ class Port:
 
     def __init__(self, network: Network, protocol: object, address: tuple[str, int]) -> None:
         self.network, self.protocol, self.address = network, protocol, address
-        self.maxThroughput = 0
         self.sent: list[tuple[bytes, tuple[str, int]]] = []
         self.unreachable: set[tuple[str, int]] = set()
         self.stopped = False
@@ -60,7 +61,7 @@ class Network(task.Clock):
         super().__init__()
         self.ports: dict[tuple[str, int], Port] = {}
 
-    def listenUDP(self, number: int, protocol: object, interface: str) -> Port:
+    def listen(self, number: int, protocol: object, interface: str, *, shared: bool) -> Port:
         port = self.ports[interface, number] = Port(self, protocol, (interface, number))
         return port
 
@@ -75,7 +76,8 @@ def service(network: Network, name: str, listen: tuple[str, int], *peers: tuple[
 
 
 @pytest.fixture
-def network() -> Network:
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    monkeypatch.setattr("xconf.cluster.service.listen", Network.listen)
     return Network()
 
 
@@ -104,6 +106,30 @@ def test_what_waits_is_taken_in_before_a_tick_and_nothing_is_when_it_has_stopped
     port.waiting = [(b"junk", A)]
     b.read()
     assert port.waiting
+
+
+# Twisted stops at so many octets: of empty datagrams, at any rate, a turn had no end, and there was no tick.
+@pytest.mark.parametrize("junk", [b"", b"x"])
+def test_a_flood_of_datagrams_however_small_leaves_time_for_the_tick(junk: bytes) -> None:
+    class Counter(DatagramProtocol):
+        came = 0
+
+        def datagramReceived(self, datagram: bytes, addr: object) -> None:
+            self.came += 1
+            if self.came % 7 == 0:
+                raise ValueError("a fault in one does not cost the others")
+
+    counter, reactor = Counter(), MemoryReactor()
+    port = listen(reactor, 0, counter, "127.0.0.1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        for _ in range(3 * AT_ONCE):
+            flood.sendto(junk, (port.getHost().host, port.getHost().port))
+    turns = []
+    for _ in range(4):
+        port.doRead()
+        turns.append(counter.came)
+    port.socket.close()
+    assert turns == [AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 3 * AT_ONCE]
 
 
 def test_when_a_datagram_came_is_known_however_long_it_waited() -> None:

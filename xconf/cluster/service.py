@@ -18,16 +18,12 @@ from twisted.internet.task import LoopingCall
 from xconf.cluster.conferences import Codecs, Conferences
 from xconf.cluster.frame import Kind
 from xconf.cluster.peers import Address
-from xconf.cluster.ports import Arrivals
+from xconf.cluster.ports import Arrivals, listen
 from xconf.cluster.tunnel import HELLO_EVERY, Appeared, Effect, Received, Send, Tunnel, epoch_at
 
 log = logging.getLogger(__name__)
 
 BUFFER = 4 << 20  # octets that the kernel is to hold while we are busy
-AT_ONCE = (
-    1 << 16
-)  # octets that are read in one turn of the reactor: what is forged at any rate leaves time for the tick
-AT_A_TICK = 1 << 14  # the same, where the tick waits for it
 LOG_EVERY = 60  # greetings between two lines about what was dropped
 
 Message = Callable[[str, bytes], None]
@@ -106,12 +102,8 @@ class TunnelService(Service):
     def startService(self) -> None:
         super().startService()
         group, (host, number) = self.ways.group, self.ways.listen
-        if group:
-            # Bound to the group: what is sent to this port otherwise does not even come in.
-            self._port = self._reactor.listenMulticast(number, self._protocol, interface=group, listenMultiple=True)
-        else:
-            self._port = self._reactor.listenUDP(number, self._protocol, interface=host)
-        self._port.maxThroughput = AT_ONCE
+        # Bound to the group: what is sent to this port otherwise does not even come in.
+        self._port = listen(self._reactor, number, self._protocol, group or host, shared=bool(group))
         handle = self._port.getHandle()
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         self._arrivals = Arrivals(handle)
@@ -140,9 +132,7 @@ class TunnelService(Service):
     def read(self) -> None:
         """What has come until now. A tick that is late, for this process had no time, finds the frames that it plays."""
         if self._port is not None:
-            self._port.maxThroughput = AT_A_TICK
             self._port.doRead()
-            self._port.maxThroughput = AT_ONCE
 
     def datagram(self, datagram: bytes, source: Address) -> None:
         """One came."""

@@ -11,6 +11,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import LoopingCall
 
 from xconf.cluster.peers import Address
+from xconf.cluster.ports import listen
 from xconf.cluster.relay.core import Relay
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class RelayService(Service):
         """Raises CannotListenError."""
         super().startService()
         host, number = self.listen
-        self._port = self._reactor.listenUDP(number, self._protocol, interface=host)
+        self._port = listen(self._reactor, number, self._protocol, host)
         self._port.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         self._telling.start(LOG_EVERY, now=False)
 
