@@ -8,6 +8,7 @@ from bed_cluster import Phone
 
 from bench.stalls import StallMonitor
 
+BUSY = 0.1  # s that telephones which are programs lack now and then while others use the machine, too; on a quiet one, nothing
 STALL = 0.3  # s around a moment in which the machine stood still: buffers on the way make its effect late
 
 
@@ -21,7 +22,7 @@ def silences(phone: Phone, stalls: StallMonitor, tone: float, start: float, end:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
     spots = [(start + 0.02 * at, start + 0.02 * to) for at, to in zip(edges[::2], edges[1::2], strict=True)]
     return [
-        round(to - at, 2)
+        round(float(to - at), 2)
         for at, to in spots
         if not any(one.start - STALL < to and at < one.end + STALL for one in stalls.sure())
     ]

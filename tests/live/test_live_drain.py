@@ -14,7 +14,7 @@ from bed_cluster import cluster
 from bed_crew import Phones
 from bed_phones import end_process, own_address, wait_for
 from bed_server import BIN
-from bed_silence import silences
+from bed_silence import BUSY, silences
 
 from bench.stalls import StallMonitor
 
@@ -72,16 +72,14 @@ def test_those_on_a_node_that_is_drained_go_on_on_the_other_and_it_comes_back(
                 phone.wait()
         finally:
             crew.stop()
-        print(stalls.describe())
         for name, phone, tone, start, end, most in (
-            ("sue, on b as the ear is, is heard without a gap", ear, SUE, quiet - 2, heard, 0.04),
-            ("and so on a, until it stops", eve, SUE, quiet - 2, moved, 0.04),
-            ("bob, who is moved, is hardly missed", ear, BOB, quiet - 2, heard, 2 * MOVE),
+            ("sue, on b as the ear is, is heard without a gap", ear, SUE, quiet - 2, heard, BUSY),
+            ("and so on a, until it stops", eve, SUE, quiet - 2, moved, BUSY),
+            ("bob, who is moved, is hardly missed", ear, BOB, quiet - 2, heard, MOVE),
             ("and hardly misses sue", bob, SUE, quiet - 2, heard, MOVE),
         ):
             lacks = silences(phone, stalls, tone, start, end)
-            print(name, lacks)
-            assert max(lacks, default=0) <= most and len(lacks) <= 2, (name, lacks)
+            assert max(lacks, default=0) <= most and sum(lacks) <= 3 * BUSY, (name, lacks, stalls.describe())
         there = ann.recording().during(moved, heard)
         assert [tone_level(there, hertz) for hertz in (SUE, BOB)] == pytest.approx([-18, -18], abs=1.5), "ann hears all"
         for hertz in (JOINS, LEAVES, WELCOME):
@@ -120,6 +118,6 @@ def test_two_hundred_who_listen_are_moved_and_nobody_is_lost(tmp_path: Path, sta
     assert (result["answered"], result["moved"], result["not_moved"], result["failed"]) == (CROWD, CROWD, 0, 0)
     heard = result["measured"]
     assert heard["unheard"] == 0 and heard["callers"] == CROWD
-    print(stalls.describe(), heard)
     stood = max((one.end - one.start for one in stalls.sure()), default=0.0)
-    assert heard["longest_gap"] < MOVE + stood and heard["longest_silence"] < MOVE + stood, heard
+    most = MOVE + BUSY + stood
+    assert heard["longest_gap"] < most and heard["longest_silence"] < most, (heard, stalls.describe())
