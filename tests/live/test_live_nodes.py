@@ -101,3 +101,25 @@ def test_members_of_all_nodes_are_steered_and_a_broker_that_dies_costs_nobody_a_
         assert rows(a, "nodes")[1]["state"] == "silent"
         assert "without" not in a.ctl("3000 show members")
         assert rows(a, "counters")["nodes.bus_connected"] == 3
+
+
+@pytest.mark.long
+def test_a_node_that_comes_later_has_what_was_set_and_who_came_last_is_removed_from_any(
+    broker: Broker, tmp_path: Any
+) -> None:
+    with cluster(tmp_path, "abc", {"bus": broker.url}) as nodes:
+        a, b, c = (nodes.nodes[name] for name in "abc")
+        nodes.call("ann", "a", "3000", seconds=60)
+        wait_for(lambda: len(everybody(b)) == 1, 15, "b sees who is on a")
+        a.ctl("3000 set vad.level 512")
+        nodes.call("bob", "b", "3000", seconds=60)
+        b.wait_members("3000", 1)
+
+        def level() -> str:
+            return next(row["value"] for row in rows(b, "3000 show profile") if row["key"] == "vad.level")
+
+        wait_for(lambda: level() == "512", 2, "b has what was set on a")
+        wait_for(lambda: len(everybody(c)) == 2, 5, "c sees both")
+        (bob,) = [uuid for node, uuid in everybody(c) if node == "b"]
+        assert bob in c.ctl("3000 kick-last")
+        wait_for(lambda: {node for node, _ in everybody(a)} == {"a"}, 10, "bob is gone")
