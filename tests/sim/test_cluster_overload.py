@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from calls_world import SERVER, Office, Phone
 from cluster_world import node_of_speakers
+from phone_world import FakeReactor, FakeUDPPort
 
 from xconf.app.cluster import make_tunnel
 from xconf.app.config import load
@@ -110,8 +112,14 @@ class Pair:
         self.a.office.close()
 
 
+def listen(reactor: FakeReactor, number: int, protocol: Any, interface: str, *, shared: bool = False) -> FakeUDPPort:
+    """A port on the network that is made up."""
+    return reactor.listenUDP(number, protocol, interface)
+
+
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    monkeypatch.setattr("xconf.cluster.service.listen", listen, raising=False)
     world = Pair(tmp_path)
     world.run(3.0)
     yield world
