@@ -19,7 +19,6 @@ from xconf.conference.controls import build
 from xconf.conference.dispatch import load_table
 from xconf.conference.member import Member
 from xconf.conference.profile import resolve
-from xconf.conference.settings import Settings
 from xconf.media.leg import Agc
 from xconf.sip.events import Event, Referred
 from xconf.sip.flow import Flow
@@ -206,6 +205,17 @@ def test_a_locked_or_full_conference_keeps_those_who_are_in_it(pair: Pair) -> No
     assert len(pair.b.conferences.named("3000").members) == 3
 
 
+def test_who_went_to_another_conference_by_a_key_goes_on_in_that(pair: Pair) -> None:
+    pair.up("127.0.0.2")
+    member = pair.member(pair.a)
+    member.move("4711", "wide")
+    pair.run(0.5)
+    pair.move()
+    conference = pair.b.conferences.named("4711")
+    assert len(conference.members) == 1 and conference.profile_name == "wide"
+    assert pair.b.conferences.get("3000") is None
+
+
 def test_who_has_not_given_his_pin_yet_is_asked_there(pair: Pair) -> None:
     pair.use(pin_auth=True, user_pin="456")
     phone = pair.up("127.0.0.2")
@@ -217,22 +227,18 @@ def test_who_has_not_given_his_pin_yet_is_asked_there(pair: Pair) -> None:
     assert joined(pair.b) == 1
 
 
-@pytest.mark.parametrize("wrong", ["again", "another caller", "another conference", "another secret", "late", "bent"])
+@pytest.mark.parametrize("wrong", ["again", "another caller", "another secret", "late", "bent"])
 def test_what_is_not_to_be_believed_makes_nobody_a_member(pair: Pair, wrong: str) -> None:
     pair.use(pin_auth=True, user_pin="456")
-    pair.b.rules.routes[r"16\d\d"] = Route("1600", "default", {})
     phone = pair.up("127.0.0.2")
     pair.press(phone, "456#")
     pair.run(1)
-    calls = pair.a.calls
-    assert calls.moves is not None
-    settings = Settings(auth=True, admin=True)
-    moves = Moves([b"x" * 32], lambda: pair.day + pair.a.now) if wrong == "another secret" else calls.moves
-    uri = moves.seal(URI("sip", user="3000", host=OTHER), settings, "3000", URI("sip", user="u3", host="127.0.0.3"))
+    moves = Moves([b"x" * 32] if wrong == "another secret" else KEYS, lambda: pair.day + pair.a.now)
+    member = pair.member(pair.a)
+    member.set_flag("admin", True)
+    uri = moves.seal(URI("sip", user="3000", host=OTHER), member, URI("sip", user="u3", host="127.0.0.3"))
     if wrong == "late":
         pair.day += WITHIN + 1
-    if wrong == "another conference":
-        uri = uri.replaced(user="1600")
     if wrong == "bent":
         coded = uri.params[PARAMETER] or ""
         uri = uri.replaced(params={PARAMETER: coded[:-4] + ("AAAA" if coded[-4:] != "AAAA" else "BBBB")})

@@ -11,11 +11,10 @@ from twisted.logger import Logger
 
 from xconf.calls.access import Route
 from xconf.calls.addresses import UNSPECIFIED, media_host
-from xconf.calls.moved import without_seal
+from xconf.calls.moved import Moved, without_seal
 from xconf.calls.outbound_transfer import Transfer, TransferError, Transferred, failed
 from xconf.calls.terms import Terms
 from xconf.conference.member import Member, Reason
-from xconf.conference.settings import Settings
 from xconf.media.leg import Leg, LegMedia
 from xconf.sip import offer_answer
 from xconf.sip.events import Ended, Progress
@@ -50,7 +49,7 @@ class Call:
     """Lives from INVITE to the end of the session. `end` is where every way out leads.
 
     local: our offer, in the INVITE of a call that we place; placer: who placed it; number: that was dialled to reach us;
-    host: where the signalling begins, if another node forwards it; fronted: it came by a proxy in front of the nodes;
+    host: where the signalling begins, if another node forwards it; front: it came by a proxy in front of the nodes;
     moved: what the member was on another node until now.
     """
 
@@ -67,15 +66,15 @@ class Call:
         placer: Placer | None = None,
         number: str = "",
         host: str = "",
-        fronted: bool = False,
-        moved: Settings | None = None,
+        front: bool = False,
+        moved: Moved | None = None,
     ) -> None:
         self.session = session
         self.route = route
         self.leg = leg
         self.caller = caller
         self.number = number
-        self._fronted = fronted
+        self._front = front
         self._moved = moved
         self._host = host if host != session.flow.remote[0] else ""
         self.member: Member | None = None
@@ -105,7 +104,7 @@ class Call:
     def front(self) -> URI | None:
         """What its telephone called, where that is a proxy in front of the nodes: it may reach nothing else."""
         dialog = self.session.dialog
-        if not self._fronted or dialog is None or not dialog.route_set:
+        if not self._front or dialog is None or not dialog.route_set:
             return None
         nearest = dialog.route_set[-1].uri
         params: Parameters = {"transport": nearest.transport} if nearest.transport else {}
@@ -202,7 +201,8 @@ class Call:
         if self.member is None:
             moved, route = self._moved is not None, self.route
             conference = self._calls.conferences.find_or_create(route.conference, route.profile, moved=moved)
-            self.member = conference.join(self, route.flags, self._moved, moved=moved)
+            settings = self._moved.settings if self._moved is not None else None
+            self.member = conference.join(self, route.flags, settings, moved)
 
     def transfer(self, target: str, reason: str = Reason.TRANSFERRED) -> Deferred[Transferred]:
         """Have the telephone call a SIP URI instead (blind transfer, RFC 5589 section 6). When it has reached somebody its

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -163,7 +164,9 @@ class Calls:
         session, host, trunk = came.session, came.host, came.trunk
         body = sdp_of(came.request)
         offer = None if body is None else SessionDescription.parse(body)
-        moved = self.moves.open(came.request, route.conference) if self.moves is not None else None
+        moved = self.moves.open(came.request) if self.moves is not None else None
+        if moved is not None:
+            route = replace(route, conference=moved.conference, profile=moved.profile)
         conference = self.conferences.find_or_create(route.conference, route.profile, moved=moved is not None)
         terms = Terms.of(conference)
         six = self.media_addresses.family(host, offer)
@@ -174,10 +177,8 @@ class Calls:
         leg = self._engine.create_leg(conference.mix, remote, media_host(source, six))
         # From here on the end of the session, which follows on any fault, frees the leg.
         caller = caller_of(came.request, trusted=trunk is not None)
-        fronted = trunk is not None and trunk.front
-        call = Call(
-            self, session, route, leg, caller, terms, number=came.number, host=host, fronted=fronted, moved=moved
-        )
+        front = trunk is not None and trunk.front
+        call = Call(self, session, route, leg, caller, terms, number=came.number, host=host, front=front, moved=moved)
         self.begin(call)
         log.info(
             "call from {caller} at {host}{trunk}{by} to {number}: conference {conference}{moved}",

@@ -160,13 +160,13 @@ class Drain:
         moves = self._calls.moves
         if moves is None or not member.hears:
             return uri
-        return moves.seal(uri, member.settings, member.conference.name, call.session.remote.uri)
+        return moves.seal(uri, member, call.session.remote.uri)
 
     def _chosen(self, call: Call) -> Elsewhere | None:
         placement, member = self._calls.placement, call.member
         if placement is None or member is None:
             return None
-        return placement.choose(call.route.conference, member.settings.speaker, call.call_id, closed=True)
+        return placement.choose(member.conference.name, member.settings.speaker, call.call_id, closed=True)
 
     def _went(self, outcome: Transferred) -> None:
         self.moved += outcome.done
