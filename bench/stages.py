@@ -47,7 +47,7 @@ def shares(folded: str) -> Counter[str]:
     found: Counter[str] = Counter()
     for line in folded.splitlines():
         stack, _, count = line.rpartition(" ")
-        if stack.rpartition(";")[2].startswith(WAITING):
+        if any(frame in stack.rpartition(";")[2] for frame in WAITING):  # its class may come first
             continue
         stage = next((name for name, frames in STAGES if any(frame in stack for frame in frames)), REST)
         found[stage] += int(count)

@@ -128,6 +128,7 @@ def test_looks_count_for_the_first_stage_on_the_stack_and_threads_that_wait_for_
         "run (twisted/x.py:1);Engine.tick (xconf/media/engine.py:210) 2\n"
         "work (concurrent/futures/thread.py:58);send_all (xconf/rtp/ports.py:305) 5\n"
         "run (threading.py:982);_worker (concurrent/futures/thread.py:81) 90\n"
+        "Thread.run (threading.py:982);Senders._run (xconf/rtp/ports.py:275) 80\n"
     )
     assert stages.shares(folded) == {"encode": 3, "rest of the tick": 2, "send: sendmmsg": 5}
 
