@@ -14,9 +14,7 @@ log = logging.getLogger(__name__)
 
 _LAST_STAMP = 0x8907  # SIOCGSTAMPNS of Linux: of the datagram that was read last
 _TIME = struct.Struct("@ll")
-AT_ONCE = (
-    64  # datagrams that are read in one turn of the reactor, 2 ms: what is forged at any rate leaves time for the tick
-)
+AT_ONCE = 64  # datagrams of one turn of the reactor, 2 ms: what is forged at any rate leaves time for the tick
 WAITED = 1.0  # s that one may have waited to be read; what says more is wrong
 
 
